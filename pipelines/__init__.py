@@ -1,0 +1,1 @@
+"""The jobs: thin Ray programs around wg2. The only place that imports ray."""

@@ -1,0 +1,1 @@
+"""The data set: its schema, the ledger that commits it, the plan of batches and the loader."""

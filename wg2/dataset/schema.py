@@ -1,0 +1,76 @@
+"""The Parquet row of an utterance, and its invariants.
+
+Readable as it is by Hugging Face `datasets` (the Audio feature is declared in the schema's metadata), pandas, DuckDB and
+Ray Data.
+"""
+
+import json
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import pyarrow as pa
+
+from wg2.errors import DatasetError
+
+SCHEMA_VERSION = 1
+
+_WORD = pa.struct([("word", pa.string()), ("start_s", pa.float32()), ("end_s", pa.float32())])
+_SOURCE = pa.struct([("uri", pa.string()), ("sha256", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
+
+_FIELDS = [
+    ("utt_id", pa.string()),
+    ("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    ("sampling_rate", pa.int32()),
+    ("num_samples", pa.int64()),
+    ("text", pa.string()),
+    ("text_norm", pa.string()),
+    ("speaker", pa.string()),
+    ("split", pa.string()),
+    ("phones", pa.list_(pa.string())),
+    ("durations", pa.list_(pa.int32())),
+    ("words", pa.list_(_WORD)),
+    ("align", pa.struct([("backend", pa.string()), ("score", pa.float32())])),
+    ("lufs", pa.float32()),
+    ("source", _SOURCE),
+    ("prep_version", pa.string()),
+]
+
+REJECT_SCHEMA = pa.schema([
+    ("utt_id", pa.string()),
+    ("stage", pa.string()),
+    ("error_class", pa.string()),
+    ("message", pa.string()),
+    ("source", pa.string()),
+])  # fmt: skip
+"""A rejected utterance: which stage refused it, and why."""
+
+
+def utterance_schema(sampling_rate: int) -> pa.Schema:
+    """The schema of the data set, with the Audio feature for Hugging Face `datasets`."""
+    features = {"audio": {"sampling_rate": sampling_rate, "_type": "Audio"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema(_FIELDS, metadata=metadata)
+
+
+def num_frames(num_samples: int, samples_per_frame: int) -> int:
+    """Frames of an utterance: the last one may be partial."""
+    return ceil(num_samples / samples_per_frame)
+
+
+def validate(row: Mapping[str, Any], samples_per_frame: int) -> None:
+    """Check one row's invariants.
+
+    Raises:
+        DatasetError: naming the utterance and both numbers.
+    """
+    wanted, got = num_frames(row["num_samples"], samples_per_frame), sum(row["durations"])
+    if got != wanted:
+        raise DatasetError(
+            f"{row['utt_id']}: durations sum to {got} frames but the audio has {wanted} "
+            f"({samples_per_frame=}); rerun prepare"
+        )
+    if len(row["phones"]) != len(row["durations"]):
+        raise DatasetError(f"{row['utt_id']}: {len(row['phones'])} phones but {len(row['durations'])} durations")
+    if min(row["durations"]) < 0:
+        raise DatasetError(f"{row['utt_id']}: a duration of {min(row['durations'])} frames")

@@ -1,0 +1,1 @@
+"""Noise schedules, samplers and the training objective: pure tensor mathematics."""

@@ -1,0 +1,75 @@
+"""Everything that wg2 raises on purpose.
+
+    Wg2Error                 one clear line for a user; the command line prints it and exits 1
+    |-- ConfigError          a configuration file, a flag, or two settings that contradict each other
+    |-- StorageError         a path or an object that cannot be read or written
+    |-- CorpusError          a corpus that cannot be read at all
+    |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
+    |   |-- AudioError       undecodable, empty, silent, too short or too long
+    |   |-- TextError        no pronounceable word, or no transcript
+    |   `-- AlignmentError   words and sound that do not fit
+    |-- DatasetError         a data set that breaks an invariant, is incomplete or does not match the model
+    |-- ShapeError           tensors whose shapes do not fit
+    |-- ScheduleError        a noise schedule that is not monotone, not in (0, 1) or does not end near the prior
+    |-- CheckpointError      weights that are missing, damaged or of another shape
+    |-- TrainingError        a training that cannot start or cannot go on
+    `-- TrackingError        an MLflow server, run or model version that cannot be used
+
+A message says what, where, what was found, what was wanted, and what to do next.
+"""
+
+
+class Wg2Error(Exception):
+    """Base of all errors that a user can do something about."""
+
+
+class ConfigError(Wg2Error):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class StorageError(Wg2Error):
+    """A path or an object cannot be read or written."""
+
+
+class CorpusError(Wg2Error):
+    """The corpus as a whole cannot be read."""
+
+
+class UtteranceError(Wg2Error):
+    """One utterance cannot be used; the ones around it can."""
+
+
+class AudioError(UtteranceError):
+    """The audio is undecodable, empty, silent, too short or too long."""
+
+
+class TextError(UtteranceError):
+    """The text has no pronounceable word, or there is none."""
+
+
+class AlignmentError(UtteranceError):
+    """The words could not be found in the sound."""
+
+
+class DatasetError(Wg2Error):
+    """A data set breaks an invariant, is incomplete, or does not match the model."""
+
+
+class ShapeError(Wg2Error):
+    """Tensors whose shapes do not fit."""
+
+
+class ScheduleError(Wg2Error):
+    """A noise schedule outside its contract."""
+
+
+class CheckpointError(Wg2Error):
+    """Weights that are missing, damaged or of another shape."""
+
+
+class TrainingError(Wg2Error):
+    """A training that cannot start, or cannot go on."""
+
+
+class TrackingError(Wg2Error):
+    """An MLflow server, run or model version that cannot be used."""

@@ -1,0 +1,1 @@
+"""Objective measurements and the reports that show them."""

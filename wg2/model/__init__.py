@@ -1,0 +1,1 @@
+"""WaveGrad 2: encoder, Gaussian upsampling and the WaveGrad decoder."""

@@ -1,0 +1,1 @@
+"""From written text to phones: normalisation, lexicon, tokens."""

@@ -1,0 +1,1 @@
+"""MLflow: runs, metrics and the model registry. The only place that imports it."""
