@@ -1,7 +1,7 @@
 """The Parquet row of an utterance, and its invariants.
 
-Readable as it is by Hugging Face `datasets` (the Audio feature is declared in the schema's metadata), pandas, DuckDB and
-Ray Data.
+Readable as it is by Hugging Face `datasets` (the Audio feature is declared in the schema's metadata), pandas, DuckDB
+and Ray Data.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tokens: the phones, marks and boundaries that the model reads.
 
-`phones` of a data set are ARPAbet with stress (`AH0`), punctuation marks, `_` (word boundary) and `sil`. A mark owns the
-pause after it, `sil` a pause without one. The order is fixed:
+`phones` of a data set are ARPAbet with stress (`AH0`), punctuation marks, `_` (word boundary) and `sil`. A mark owns
+the pause after it, `sil` a pause without one. The order is fixed:
 
     sil  HH AH0 L OW1  ,  D AA1 K T ER0  _  S M IH1 TH  .
     ^ always first        ^ mark           ^ no mark      ^ always last: a mark, or sil where there is none
