@@ -1,0 +1,23 @@
+"""What all tests share: where the recordings are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from wg2 import bundled
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings, named by WG2_REAL_DATA."""
+    folder = os.environ.get("WG2_REAL_DATA")
+    if not folder:
+        pytest.skip("WG2_REAL_DATA is not set: it names the folder of real recordings")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def bundled_corpus() -> Path:
+    """The corpus that comes with wg2, in LJSpeech layout."""
+    return bundled.CORPUS
