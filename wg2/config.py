@@ -110,6 +110,20 @@ class EncoderConfig:
     zoneout: float = 0.1
     """Probability that a state of the BLSTM keeps its previous value."""
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: an odd width, an even kernel, or a probability outside [0, 1).
+        """
+        if self.channels < 2 or self.channels % 2:
+            raise ConfigError(f"model.encoder.channels: got {self.channels}, wanted an even number: half a direction")
+        if self.kernel_size % 2 == 0 or self.kernel_size < 1:
+            raise ConfigError(f"model.encoder.kernel_size: got {self.kernel_size}, wanted an odd number")
+        for name in ("dropout", "zoneout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f"model.encoder.{name}: got {getattr(self, name)}, wanted a probability below 1")
+
 
 @dataclass(frozen=True)
 class ResamplingConfig:
@@ -121,6 +135,18 @@ class ResamplingConfig:
     """Width of the range predictor's two BLSTMs (both directions together)."""
     sigma_floor: float = 0.1
     """Smallest standard deviation (frames) of a phone's Gaussian."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: an odd width, or a floor that is not positive.
+        """
+        for name in ("duration_channels", "range_channels"):
+            if getattr(self, name) < 2 or getattr(self, name) % 2:
+                raise ConfigError(f"model.resampling.{name}: got {getattr(self, name)}, wanted an even number")
+        if self.sigma_floor <= 0.0:
+            raise ConfigError(f"model.resampling.sigma_floor: got {self.sigma_floor}, wanted more than 0 frames")
 
 
 @dataclass(frozen=True)
@@ -142,7 +168,42 @@ class DecoderConfig:
     down_channels: tuple[int, ...] = (128, 128, 256, 512)
     """Channels of the DBlocks, high rate first."""
     large: bool = False
-    """Follow each block by one that does not resample (WaveGrad large)."""
+    """Follow each block by one that does not resample (WaveGrad large, whose up_dilations are all 1, 2, 4, 8)."""
+
+    def __post_init__(self) -> None:
+        """Check that the blocks fit together.
+
+        Raises:
+            ConfigError: lists of different lengths, a factor or a width that makes no sense.
+        """
+        blocks = len(self.upsample_factors)
+        wanted = {"up_channels": blocks, "up_dilations": blocks, "down_channels": blocks - 1}
+        for name, length in wanted.items():
+            if len(getattr(self, name)) != length:
+                raise ConfigError(
+                    f"model.decoder.{name}: got {len(getattr(self, name))} entries, wanted {length}: "
+                    f"upsample_factors has {blocks}; give one for each block"
+                )
+        if blocks == 0 or min(self.upsample_factors) < 1:
+            raise ConfigError(f"model.decoder.upsample_factors: got {self.upsample_factors}, wanted whole numbers >= 1")
+        self._check_widths()
+
+    @property
+    def samples_per_frame(self) -> int:
+        """The hop: waveform samples for each frame of hidden features."""
+        return prod(self.upsample_factors)
+
+    def _check_widths(self) -> None:
+        if min(self.pre_channels, *self.up_channels) < 1:
+            raise ConfigError(
+                f"model.decoder: got pre_channels={self.pre_channels}, up_channels={self.up_channels}; >= 1"
+            )
+        odd = [width for width in (self.down_pre_channels, *self.down_channels) if width < 2 or width % 2]
+        if odd:
+            raise ConfigError(
+                f"model.decoder: got a width of {odd[0]} in the down path, wanted even ones: the noise level is "
+                "encoded in as many sines as cosines"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,7 +220,7 @@ class ModelConfig:
     @property
     def samples_per_frame(self) -> int:
         """The hop: waveform samples for each frame of hidden features."""
-        return prod(self.decoder.upsample_factors)
+        return self.decoder.samples_per_frame
 
 
 @dataclass(frozen=True)
@@ -202,6 +263,12 @@ class TrainConfig:
     """Latest checkpoints that are kept; the best one always is."""
     max_skipped_steps: int = 20
     """Non-finite steps in a row after which the training ends."""
+    max_failures: int = 3
+    """Restarts, from the last checkpoint, after a worker or its node was lost."""
+    log_every: int = 10
+    """Steps between two logged rows of metrics; validations and checkpoints are always logged."""
+    validation_windows: int = 4
+    """Windows of each held-out utterance in a validation, each at five noise levels."""
     workers: int = 1
     """Processes that train together."""
     use_gpu: bool = False
@@ -228,12 +295,28 @@ class SynthesizeConfig:
     """Numbers of denoising steps, each spoken for every sentence."""
     limit: int = 0
     """Speak only the first N sentences; 0 speaks all."""
-    workers: int = 1
-    """Synthesising actors."""
+    workers: int = 0
+    """Synthesising actors; 0 takes one for each CPU of the cluster but one, at least one."""
+    use_gpu: bool = False
+    """Give each actor a GPU."""
     seed: int = 0
     """Seed of the noise."""
     pace: float = 1.0
     """Speed: 2.0 speaks twice as fast."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: no step count, one below 2, a pace that is not positive, or a negative number.
+        """
+        if not self.steps or min(self.steps) < 2:
+            raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
+        if not 0 < self.pace < float("inf"):
+            raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
+        for name in ("limit", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"synthesize.{name}: got {getattr(self, name)}, wanted 0 or more")
 
 
 @dataclass(frozen=True)

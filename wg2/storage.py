@@ -103,7 +103,7 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
         return []
     names = [entry["name"] for entry in files.ls(path, detail=True) if entry["type"] == "file"]
     return sorted(files.unstrip_protocol(name) if not is_local(uri) else name
-                  for name in names if name.endswith(suffix) and "/." not in name)  # fmt: skip
+                  for name in names if name.endswith(suffix) and not Path(name).name.startswith("."))  # fmt: skip
 
 
 def delete(uri: str) -> None:

@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import two_nodes
 import pyarrow.parquet as pq
 import pytest
+import two_nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -9,11 +9,26 @@ the pause after it, `sil` a pause without one. The order is fixed:
 Between two words stands exactly one of: a mark, `_`, or (only in aligned speech) `sil` for a pause without a mark.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+
+from wg2.errors import DatasetError
 
 SILENCE = "sil"
 BOUNDARY = "_"
 MARKS = (",", ".", "?", "!", ";", ":", "—")
+
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+"""Without stress; in use a digit follows: 0 none, 1 primary, 2 secondary."""
+CONSONANTS = (
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y",
+    "Z", "ZH",
+)  # fmt: skip
+PHONES = frozenset(CONSONANTS) | {vowel + stress for vowel in VOWELS for stress in "012"}
+"""All ARPAbet phones with stress."""
+ALL_SYMBOLS = tuple(sorted({*PHONES, *MARKS, SILENCE, BOUNDARY}))
+"""Every token there can be."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +53,63 @@ def tokens(words: tuple[Word, ...]) -> tuple[str, ...]:
         last = index == len(words) - 1
         sequence += [*word.pronunciations[0], word.mark or (SILENCE if last else BOUNDARY)]
     return tuple(sequence)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The symbols that a data set has and a model knows, in order: it travels in both.
+
+    Attributes:
+        symbols: without duplicates; the first has id 1, since 0 is padding.
+    """
+
+    symbols: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self._ids) != len(self.symbols):
+            raise DatasetError(f"phone inventory of {len(self.symbols)} symbols: {self._duplicate()!r} is there twice")
+
+    @property
+    def num_tokens(self) -> int:
+        """Rows of the embedding: the symbols and the padding."""
+        return len(self.symbols) + 1
+
+    def ids(self, sequence: Iterable[str]) -> list[int]:
+        """Ids of a token sequence.
+
+        Raises:
+            DatasetError: a symbol that is not in the inventory.
+        """
+        try:
+            return [self._ids[symbol] for symbol in sequence]
+        except KeyError as error:
+            raise DatasetError(
+                f"symbol {error.args[0]!r} is not among the {len(self.symbols)} of the phone inventory; prepare the "
+                "data set again and train on it, or use a voice trained on data that has it"
+            ) from error
+
+    def nearest(self, sequence: Iterable[str]) -> tuple[str, ...]:
+        """The sequence with what is not in the inventory replaced, for speaking with a voice of a small corpus.
+
+        A vowel takes another stress, a mark a similar mark or `sil`. Other symbols stay, and `ids` names them.
+        """
+        return tuple(symbol if symbol in self._ids else self._replacement(symbol) for symbol in sequence)
+
+    def _replacement(self, symbol: str) -> str:
+        if symbol in MARKS:
+            choices = [*_SIMILAR_MARKS[symbol], SILENCE]
+        else:
+            choices = [symbol[:-1] + stress for stress in ("210" if symbol.endswith("1") else "021")]
+        return next((choice for choice in choices if choice in self._ids), symbol)
+
+    def _duplicate(self) -> str:
+        return next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
+
+    @cached_property
+    def _ids(self) -> Mapping[str, int]:
+        return {symbol: index for index, symbol in enumerate(self.symbols, 1)}
+
+
+_SIMILAR_MARKS = {
+    ",": ";:—.", ".": "!?;,", "?": ".!,", "!": ".?,", ";": ":,.—", ":": ";,.—", "—": ",;:.",
+}  # fmt: skip

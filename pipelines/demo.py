@@ -1,0 +1,153 @@
+"""The whole path in one command: prepare, train, register, synthesise, report. Run again, it goes on where it was.
+
+python pipelines/demo.py
+python pipelines/demo.py --corpus.root /data/LJSpeech-1.1 --corpus.limit 100 --dir runs/demo-lj
+
+DIR/summary.json has the figures, DIR/report.html what to listen to.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pipelines import prepare, runtime, synthesize, train
+from wg2 import storage
+from wg2.config import Config, load
+from wg2.dataset.ledger import open_dataset
+from wg2.evaluation import collect
+from wg2.evaluation.report import ZEROS_LOSS, Report, SynthesisFacts, TrainingFacts, render
+
+_SPEAKS_AFTER = 20_000
+"""Optimisation steps below which nobody should expect words."""
+_MOST_SENTENCES = 8
+"""Sentences in the report: at four players each, a page of some megabytes."""
+_CURVES = {"loss/noise": "training", "val/noise": "held-out"}
+
+T = TypeVar("T")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Do what is not done yet; the summary as it is in DIR/summary.json.
+
+    Raises:
+        Wg2Error: what the stages raise.
+    """
+    start, config = time.monotonic(), runtime.absolute(config)
+    prepared = _stage("prepare", lambda: prepare.run(config))
+    trained = _stage("train", lambda: train.run(config))
+    spoken = _stage("synthesize", lambda: synthesize.run(config))
+    summary = _summary(config, prepared, trained, spoken)
+    old = _stored(config)
+    if spoken.spoken == 0 and old is not None and {**old, "seconds": 0.0} == summary:
+        print("\n== report: already done", flush=True)
+        summary = old
+    else:
+        _stage("report", lambda: _write_report(config, trained, spoken))
+        summary["seconds"] = round(time.monotonic() - start, 1)
+        storage.write_bytes(_summary_uri(config), (json.dumps(summary, indent=1) + "\n").encode())
+    _print_places(config, trained, summary)
+    return summary
+
+
+def _stage(name: str, work: Callable[[], T]) -> T:
+    print(f"\n== {name}", flush=True)
+    start = time.monotonic()
+    result = work()
+    print(f"== {name}: {time.monotonic() - start:.1f} s", flush=True)
+    return result
+
+
+def _summary(
+    config: Config,
+    prepared: prepare.PrepareSummary,
+    trained: train.TrainSummary,
+    spoken: synthesize.SynthesisSummary,
+) -> dict[str, Any]:
+    """All but the seconds."""
+    return {
+        "dataset": {"utterances": prepared.utterances, "hours": prepared.hours, "rejects": prepared.rejects},
+        "training": {
+            "steps": trained.steps,
+            "val_first": trained.val_first,
+            "val_last": trained.val_last,
+            "run_id": trained.run_id,
+        },
+        "model": {"name": trained.model, "version": trained.version},
+        "synthesis": [{"steps": e.steps, "rtf": e.rtf if e.files else None, "files": list(e.files)} for e in spoken.steps],
+        "report": _report_uri(config),
+        "seconds": 0.0,
+    }
+
+
+def _stored(config: Config) -> dict[str, Any] | None:
+    """The summary of an earlier run, if it and its report are there."""
+    uri = _summary_uri(config)
+    if not (storage.exists(uri) and storage.exists(_report_uri(config))):
+        return None
+    try:
+        return dict(json.loads(storage.read_bytes(uri)))
+    except ValueError:
+        return None
+
+
+def _write_report(config: Config, trained: train.TrainSummary, spoken: synthesize.SynthesisSummary) -> None:
+    info = open_dataset(config.dataset_dir)
+    report = Report(
+        title=f"{trained.model}: from a corpus to a voice",
+        dataset=collect.dataset_facts(config.corpus.root, info),
+        training=TrainingFacts(
+            trained.steps,
+            trained.val_first,
+            trained.val_last,
+            trained.run_id,
+            f"{trained.model}, version {trained.version}",
+            collect.curves(trained.history, _CURVES),
+        ),
+        synthesis=tuple(SynthesisFacts(entry.steps, entry.rtf, len(entry.files)) for entry in spoken.steps),
+        sentences=tuple(collect.sentences(info, spoken.rows, spoken.folder, _MOST_SENTENCES)),
+        note=_note(trained),
+    )
+    storage.write_bytes(_report_uri(config), render(report).encode())
+
+
+def _note(trained: train.TrainSummary) -> str:
+    if trained.steps >= _SPEAKS_AFTER:
+        return ""
+    return (
+        f"{trained.steps} steps are minutes of training: this voice does not speak yet. What there is to see is that "
+        f"the parts work together: the held-out loss fell from {trained.val_first:.2f} to {trained.val_last:.2f} "
+        f"(predicting zeros scores {ZEROS_LOSS:.2f}), and every sentence has the length that its durations say. "
+        "Words take tens of thousands of steps of a wider model on hours of speech."
+    )
+
+
+def _print_places(config: Config, trained: train.TrainSummary, summary: dict[str, Any]) -> None:
+    python, voice = _python(), f"models:/{trained.model}@champion"
+    say = f'{python} -m wg2 say "Hello there." --voice {trained.voice} -o hello.wav'
+    print(f"""
+report    {summary["report"]}
+audio     {config.synthesis_dir}
+voice     {trained.voice}  ({voice}, version {trained.version})
+summary   {_summary_uri(config)}
+MLflow    {python} -m mlflow ui --backend-store-uri {config.tracking_uri} --host 127.0.0.1
+say       {say}""")
+
+
+def _python() -> str:
+    """The interpreter, as short as it can be said from here."""
+    here = storage.absolute(".") + "/"
+    return sys.executable.removeprefix(here)
+
+
+def _summary_uri(config: Config) -> str:
+    return storage.join(config.dir, "summary.json")
+
+
+def _report_uri(config: Config) -> str:
+    return storage.join(config.dir, "report.html")
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))

@@ -1,0 +1,157 @@
+"""The job that turns a corpus into an aligned, validated data set, resumably.
+
+python pipelines/prepare.py --corpus.root /data/LJSpeech-1.1 --dir runs/lj
+ray job submit --working-dir . -- python pipelines/prepare.py --corpus.root s3://b/LJSpeech-1.1 --dir s3://b/lj
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError
+
+from pipelines import runtime
+from wg2 import storage
+from wg2.config import Config, load
+from wg2.dataset import units
+from wg2.dataset.discovery import Work, discover
+from wg2.dataset.ledger import Description, Ledger, open_dataset
+from wg2.dataset.manifest import Manifest, in_words
+from wg2.dataset.preparation import Recipe, UnitPreparer
+from wg2.errors import DatasetError
+from wg2.text.phonemes import ALL_SYMBOLS
+
+_ROUNDS = 3
+"""How often the units are tried whose worker died."""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What the job did.
+
+    Attributes:
+        dataset: where the data set is.
+        identity: SHA-256 over its contents.
+        utterances: kept.
+        hours: of audio kept.
+        rejects: utterances refused.
+        rejects_by_reason: the same by 'stage/error class'.
+        units_done: units that an earlier run had done.
+        units_made: units that this run made.
+        nodes: ids of the Ray nodes that made them.
+        seconds: that it took.
+    """
+
+    dataset: str
+    identity: str
+    utterances: int
+    hours: float
+    rejects: int
+    rejects_by_reason: dict[str, int]
+    units_done: int
+    units_made: int
+    nodes: tuple[str, ...]
+    seconds: float
+
+
+class UnitWorker:
+    """The actor of the pool: one unit a call."""
+
+    def __init__(self, root: str, config_hash: str, recipe: Recipe) -> None:
+        self._preparer = UnitPreparer(root, config_hash, recipe)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Make a unit; its manifest and this node's id go back."""
+        manifest = self._preparer.prepare(units.from_json(str(batch["unit"][0])))
+        node = ray.get_runtime_context().get_node_id()
+        return {"manifest": np.array([json.dumps(asdict(manifest))]), "node": np.array([node])}
+
+
+def run(config: Config) -> PrepareSummary:
+    """Make the data set of a configuration, or finish it; Ray starts only when there is something to do.
+
+    Raises:
+        ConfigError: the data set was begun with other settings.
+        CorpusError: the corpus cannot be read.
+        DatasetError: more was rejected than `prepare.max_reject_fraction`; what is good is kept.
+        StorageError: the data set cannot be written.
+    """
+    start, config = time.monotonic(), runtime.absolute(config)
+    hop, root = config.model.samples_per_frame, config.dataset_dir
+    recipe = Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout)
+    ledger = Ledger(root, recipe.settings())
+    work = discover(config.corpus, config.prepare, ledger)
+    before = len(work.done)
+    print(f"prepare: {before} of {before + len(work.pending)} units are done already", flush=True)
+    nodes = _make(recipe, ledger, work) if work.pending else ()
+    limit = config.prepare.max_reject_fraction
+    ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit))
+    summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
+    open_dataset(root).check_gate(limit)
+    return summary
+
+
+def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
+    """Make the pending units; the ids of the nodes that did.
+
+    A worker that dies takes its pool with it. What is committed stays, and the rest goes again, a few times: Ray's own
+    restarts have no bound for a unit that kills every worker that touches it.
+    """
+    ledger.begin()
+    runtime.connect()
+    runtime.quiet_data()
+    nodes: set[str] = set()
+    with runtime.Progress("prepare", "utterances", work.utterances, work.utterances_done) as progress:
+        for rounds_left in reversed(range(_ROUNDS)):
+            try:
+                for manifest, node in _results(recipe, ledger, list(work.pending.values())):
+                    work.finish(manifest)
+                    nodes.add(node)
+                    progress.advance(manifest.rows + manifest.rejected, f"{work.rejects} rejects")
+                break
+            except RayActorError as error:
+                _after_death(error, work, rounds_left)
+    return tuple(sorted(nodes))
+
+
+def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:
+    names = ", ".join([*list(work.pending)[:3], "..."])
+    if not rounds_left:
+        raise DatasetError(f"a worker died {_ROUNDS} times, at one of the units {names}: {error}") from error
+    print(f"prepare: a worker died; {len(work.pending)} units go again ({names}): {error}", flush=True)
+
+
+def _results(recipe: Recipe, ledger: Ledger, pending: list[str]) -> Iterator[tuple[Manifest, str]]:
+    """Manifests and node ids, as the units finish."""
+    size = min(recipe.prepare.workers or runtime.cpus(), len(pending))
+    results = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending)).map_batches(
+        UnitWorker,
+        fn_constructor_args=(ledger.root, ledger.config_hash, recipe),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        max_restarts=0,
+        scheduling_strategy="SPREAD",
+    )
+    for row in results.iter_rows():
+        yield Manifest(**json.loads(str(row["manifest"]))), str(row["node"])
+
+
+def _summary(root: str, before: int, made: int, nodes: tuple[str, ...], seconds: float) -> PrepareSummary:
+    """Read the data set back, print what it holds, and record who made it."""
+    info = open_dataset(root)
+    counts = (info.num_utterances, info.hours, info.rejects, dict(info.rejects_by_reason))
+    summary = PrepareSummary(root, info.identity, *counts, before, made, nodes, seconds)
+    if made:
+        storage.write_bytes(storage.join(root, "prepare.json"), json.dumps(asdict(summary), indent=1).encode())
+    what = f"{info.num_utterances} utterances, {info.hours:.3f} hours, {info.rejects} rejects"
+    print(f"prepare: {what} ({in_words(info.rejects_by_reason)}) in {root}{'' if made else '; nothing to do'}")
+    return summary
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))

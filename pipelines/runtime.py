@@ -1,0 +1,230 @@
+"""What the jobs share: Ray, errors in one line, and progress."""
+
+import atexit
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's announced new behaviour, without its warning
+
+import ray  # the variables above must come before
+from tqdm import tqdm
+
+from wg2 import storage
+from wg2.config import BUNDLED, Config
+from wg2.errors import Wg2Error
+
+_OBJECT_STORE_BYTES = 256 * 2**20
+"""For a local Ray: between its processes travel names and summaries, not audio."""
+_STALL_S = 60.0
+_ray: Any = ray
+"""Ray's functions without annotations."""
+
+
+def connect() -> None:
+    """Join the cluster that this job was submitted to, or start a private Ray on this machine.
+
+    A job's driver, and whoever sets it to a cluster, has RAY_ADDRESS; a dashboard's http:// address there is meant
+    for `ray job submit`, and is no cluster to join.
+    """
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address and not address.startswith("http"):
+        ray.init(logging_level=logging.ERROR)
+    else:
+        _start_local()
+
+
+def _start_local() -> None:
+    """One logical CPU more than there are cores: an actor pool that takes them all would starve Ray's own tasks."""
+    _sweep_killed()
+    folder = tempfile.mkdtemp(prefix="wg2-ray-", dir="/tmp")  # a socket's path has 107 bytes at most
+    atexit.register(_stop_local, folder, _lock(folder))
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        num_cpus=(os.cpu_count() or 1) + 1,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        logging_level=logging.ERROR,
+        _temp_dir=folder,
+    )
+
+
+def _stop_local(folder: str, lock: int) -> None:
+    ray.shutdown()
+    os.close(lock)
+    if not _keep_logs:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: str) -> int:
+    """A lock in the folder that this process holds while it lives; its file descriptor."""
+    lock = os.open(f"{folder}/lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _sweep_killed() -> None:
+    """Delete the folders of jobs that were killed, as far as they are ours: nobody holds their lock any more."""
+    for path in Path("/tmp").glob("wg2-ray-*/lock"):
+        with contextlib.suppress(OSError), path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+_keep_logs: list[str] = []
+"""Ray's sessions with a failure that is no user's error: their logs stay."""
+
+
+def cpus() -> int:
+    """CPUs of the cluster, one of which is left to Ray's own reads and writes."""
+    return max(1, int(_ray.cluster_resources().get("CPU", 1)) - 1)
+
+
+def quiet_data() -> None:
+    """Ray Data says nothing by itself: we show our own progress, and its errors reach us as exceptions."""
+    from ray.data import DataContext  # takes a second, so only where it is needed
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.enable_operator_progress_bars = False
+    for handler in logging.getLogger("ray.data").handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
+
+
+def absolute(config: Config) -> Config:
+    """The configuration with every local path made absolute: workers have other working directories."""
+    corpus, text, prepare = config.corpus, config.text, config.prepare
+    root = corpus.root if corpus.root == BUNDLED else storage.absolute(corpus.root)
+    text = replace(text, lexicon=_path(text.lexicon), grammar_cache=_path(text.grammar_cache))
+    prepare = replace(prepare, textgrids=_path(prepare.textgrids))
+    return replace(config, dir=storage.absolute(config.dir), dataset=_path(config.dataset), text=text, prepare=prepare,
+                   corpus=replace(corpus, root=root))  # fmt: skip
+
+
+def _path(uri: str) -> str:
+    return storage.absolute(uri) if uri else ""
+
+
+def main(job: Callable[[], Any]) -> None:
+    """Run a job: what a user can mend comes as one line on stderr, and the exit code is 1.
+
+    Anything else keeps its traceback, and Ray's logs. Ray is shut down in any case.
+    """
+    code = 0
+    try:
+        job()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        code = 1
+        _report(error)
+    finally:
+        ray.shutdown()
+    if code:
+        sys.exit(code)
+
+
+def _report(error: BaseException) -> None:
+    cause = user_error(error)
+    if cause is not None:
+        print(f"error: {' '.join(str(cause).split())}", file=sys.stderr)
+        return
+    traceback.print_exception(error)
+    if ray.is_initialized():
+        folder = _session_folder()
+        _keep_logs.append(folder)
+        (Path(folder).parent / "lock").unlink(missing_ok=True)
+        print(f"Ray's logs are below {folder}", file=sys.stderr)
+
+
+def user_error(error: BaseException | None) -> Wg2Error | None:
+    """The Wg2Error inside what Ray wrapped around it on its way from a worker, or None.
+
+    Ray's errors inherit from what they wrap, but their text is a traceback: their `cause` is asked first.
+    """
+    if error is None:
+        return None
+    inner = [getattr(error, "cause", None), getattr(error, "controller_failure", None), error.__cause__]
+    failures = getattr(error, "worker_failures", None) or {}
+    for candidate in (*inner, *failures.values()):
+        if isinstance(candidate, BaseException) and candidate is not error and (found := user_error(candidate)):
+            return found
+    return error if isinstance(error, Wg2Error) else None
+
+
+class Progress:
+    """One bar for a whole job; plain lines where there is no terminal. Says so when nothing happens for a minute.
+
+    Args:
+        label: name of the job.
+        unit: what is counted.
+        total: of all.
+        done: of those that an earlier run did.
+    """
+
+    def __init__(self, label: str, unit: str, total: int, done: int = 0) -> None:
+        self._label, self._unit, self._total = label, unit, total
+        self._done, self._start, self._first = done, time.monotonic(), done
+        self._last = self._start
+        self._bar = tqdm(total=total, initial=done, desc=label, unit=f" {unit}") if sys.stderr.isatty() else None
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._watch_for_stalls, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._watch.join()
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, count: int, note: str) -> None:
+        """`count` more are done; `note` is shown beside them."""
+        self._done, self._last = self._done + count, time.monotonic()
+        if self._bar is not None:
+            self._bar.set_postfix_str(note)
+            self._bar.update(count)
+        else:
+            self._say(f"{self._done} of {self._total} {self._unit}, {note}, {self._eta()}")
+
+    def _eta(self) -> str:
+        elapsed = self._last - self._start
+        rest = elapsed / max(self._done - self._first, 1) * (self._total - self._done)
+        return f"{tqdm.format_interval(elapsed)} so far, {tqdm.format_interval(rest)} to go"
+
+    def _say(self, line: str) -> None:
+        print(f"{self._label}: {line}", file=sys.stderr, flush=True)
+
+    def _watch_for_stalls(self) -> None:
+        while not self._closed.wait(5):
+            silent = time.monotonic() - self._last
+            if silent > _STALL_S:
+                free, all_ = _ray.available_resources().get("CPU", 0), _ray.cluster_resources().get("CPU", 0)
+                self._say(f"nothing finished for {silent:.0f} s; {free:g} of {all_:g} CPUs are free")
+                self._last += _STALL_S
+
+
+def _session_folder() -> str:
+    """Where Ray keeps this session's logs."""
+    return str(_ray._private.worker._global_node.get_session_dir_path())

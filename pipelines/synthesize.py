@@ -1,0 +1,347 @@
+"""The job that speaks sentences with a voice at several step counts, resumably.
+
+python pipelines/synthesize.py --synthesize.text "Two birds sat on a wire." --synthesize.steps 50 6
+ray job submit --working-dir . -- python pipelines/synthesize.py --dir s3://b/lj --synthesize.steps 1000 50 12 6
+
+What is spoken already is not spoken again; see `wg2.evaluation.results` for what lies where.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import ray
+from ray.exceptions import RayActorError
+from pipelines import runtime
+
+from wg2 import storage
+from wg2.config import Config, SynthesizeConfig, TextConfig, load
+from wg2.dataset.ledger import open_dataset
+from wg2.errors import ConfigError, DatasetError, StorageError, TextError
+from wg2.evaluation.results import Results, Task, median_rtf, rejection
+from wg2.text.frontend import Frontend
+
+_SAVE_EVERY_S = 10.0
+_TASKS_IN_A_BLOCK = 8
+_ROUNDS = 3
+"""How often the rest is tried when a worker dies."""
+
+
+@dataclass(frozen=True)
+class StepsSummary:
+    """One step count.
+
+    Attributes:
+        steps: of denoising.
+        rtf: median over the files: seconds of computing for a second of audio.
+        files: the WAV files, in the order of the sentences.
+    """
+
+    steps: int
+    rtf: float
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SynthesisSummary:
+    """What the job did.
+
+    Attributes:
+        folder: where everything is.
+        voice: who spoke.
+        sentences: asked for.
+        spoken: files that this run made.
+        reused: files that were there already.
+        rejects: (sentence, why) of those that could not be spoken.
+        steps: figures for each step count.
+        rows: of each file, by `wg2.evaluation.results.RESULT_SCHEMA`.
+    """
+
+    folder: str
+    voice: str
+    sentences: int
+    spoken: int
+    reused: int
+    rejects: tuple[tuple[str, str], ...]
+    steps: tuple[StepsSummary, ...]
+    rows: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class _VoiceFiles:
+    """A voice folder as it travels to the workers, through Ray's object store."""
+
+    name: str
+    files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of voice.json, which holds the weights' own."""
+        return hashlib.sha256(self.files["voice.json"]).hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`wg2.checkpoint.VoiceInfo` as JSON: reading it through that class would import torch here."""
+        return dict(json.loads(self.files["voice.json"])["voice"])
+
+
+class SpeakingWorker:
+    """The actor of the pool: loads the voice once, speaks a sentence a call.
+
+    Args:
+        files: of the voice folder, by name.
+        folder: where the audio goes.
+        device: 'cpu' or 'cuda'.
+    """
+
+    def __init__(self, files: dict[str, bytes], folder: str, device: str) -> None:
+        from wg2 import load_voice
+
+        with tempfile.TemporaryDirectory(prefix="wg2-voice-") as place:
+            for name, data in files.items():
+                Path(place, name).write_bytes(data)
+            self._voice = load_voice(place, device)
+        self._folder = folder
+        self._node = ray.get_runtime_context().get_node_id()
+        phones = tuple(phone for phone in self._voice.info.phones if phone[-1].isalnum())[:8]
+        self._voice.say(phones=phones, durations=[20] * len(phones), steps=3)  # the first pass is slow
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Speak a task; what became of it travels as JSON, so that all blocks have one schema."""
+        task = json.loads(str(batch["task"][0]))
+        try:
+            result = self._speak(task)
+        except Exception as error:  # one sentence must not stop the others
+            result = rejection(task, error)
+        return {"result": np.array([json.dumps(result)])}
+
+    def _speak(self, task: dict[str, Any]) -> dict[str, Any]:
+        self._voice.frontend.words(task["text"])  # loads what this text needs, before the clock starts
+        start = time.perf_counter()
+        speech = self._voice.say(task["text"], task["steps"], task["seed"], task["pace"])
+        wall_s = time.perf_counter() - start
+        speech.save(storage.join(self._folder, task["wav"]))
+        words = [{"word": word.label, "start_s": word.start_s, "end_s": word.end_s} for word in speech.words]
+        return {
+            **task,
+            "sampling_rate": speech.sampling_rate,
+            "num_samples": len(speech.waveform),
+            "num_frames": sum(speech.durations),
+            "audio_s": speech.seconds,
+            "wall_s": wall_s,
+            "rtf": wall_s / speech.seconds,
+            "phones": list(speech.phones),
+            "durations": list(speech.durations),
+            "words": words,
+            "node_id": self._node,
+        }
+
+
+def run(config: Config) -> SynthesisSummary:
+    """Speak what a configuration asks for, or the rest of it; Ray starts only when there is something to do.
+
+    Raises:
+        ConfigError: a step count that the voice cannot do, or two sources of text.
+        DatasetError: there is no data set to take the sentences from.
+        TextError: no sentence could be spoken.
+        TrackingError: there is no such voice.
+        StorageError: the text cannot be read, or the audio not be written.
+    """
+    config = runtime.absolute(config)
+    settings, folder = config.synthesize, config.synthesis_dir
+    voice = _find_voice(config)
+    _check_steps(settings, voice)
+    sentences = _sentences(config, voice)
+    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest)
+             for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
+    results = Results(folder)
+    pending = results.pending(tasks)
+    print(f"synthesize: {len(tasks) - len(pending)} of {len(tasks)} files are done already", flush=True)
+    if pending:
+        _speak_all(settings, voice, results, pending, len(tasks))
+        _write_note(folder, voice, results, tasks)
+    summary = _summary(config, voice, results, tasks, pending)
+    _print(summary)
+    if not any(entry.files for entry in summary.steps):
+        raise TextError(
+            f"none of {len(sentences)} sentences could be spoken; the first: {': '.join(summary.rejects[0])}"
+        )
+    return summary
+
+
+def _find_voice(config: Config) -> _VoiceFiles:
+    name = config.synthesize.voice or f"models:/{config.tracking.model_name}@champion"
+    from wg2.tracking import resolve_voice  # imports torch, through the checkpoint
+
+    place = resolve_voice(name, config.tracking_uri)
+    return _VoiceFiles(name, {file: (place / file).read_bytes() for file in ("voice.json", "model.safetensors")})
+
+
+def _check_steps(settings: SynthesizeConfig, voice: _VoiceFiles) -> None:
+    most = voice.facts["diffusion"]["num_steps"]
+    for steps in settings.steps:
+        if steps > most:
+            raise ConfigError(f"synthesize.steps: got {steps}, but {voice.name} was trained with {most} noise levels")
+
+
+# --------------------------------------------------------------------------------------------------------- sentences
+
+
+def _sentences(config: Config, voice: _VoiceFiles) -> list[tuple[str, str]]:
+    """(name, text) of everything to speak, each name once.
+
+    Raises:
+        TextError: there is nothing to say.
+    """
+    settings = config.synthesize
+    if settings.text and settings.text_file:
+        raise ConfigError("synthesize.text and synthesize.text-file are both given; wanted one of them")
+    if settings.text:
+        Frontend(TextConfig(**voice.facts["text"])).words(settings.text)  # refused here, before anything is written
+        found = [_named(settings.text)]
+    elif settings.text_file:
+        found = [_named(line) for line in _lines(storage.absolute(settings.text_file))]
+    else:
+        found = list(_held_out(config.dataset_dir))
+    return list(dict(found[: settings.limit or None]).items())
+
+
+def _named(text: str) -> tuple[str, str]:
+    return f"text-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text
+
+
+def _lines(uri: str) -> list[str]:
+    try:
+        lines = storage.read_bytes(uri).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise TextError(f"{uri}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise TextError(f"{uri}: no text in it; wanted a sentence a line")
+    return texts
+
+
+def _held_out(dataset: str) -> Iterator[tuple[str, str]]:
+    """The sentences of the data set's test split, as they were normalised."""
+    info = open_dataset(dataset)
+    if not info.splits.get("test"):
+        raise DatasetError(f"{dataset}: no test split to speak; give --synthesize.text or --synthesize.text-file")
+    for shard in info.shards:
+        files, path = storage.filesystem(shard)
+        table = pq.read_table(path, filesystem=files, columns=["utt_id", "text_norm"], filters=[("split", "=", "test")])
+        yield from zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- speaking
+
+
+def _speak_all(
+    settings: SynthesizeConfig, voice: _VoiceFiles, results: Results, pending: Sequence[Task], total: int
+) -> None:
+    """Speak the pending tasks; rows are saved as they come, so that a killed job goes on where it was."""
+    results.forget(pending)
+    results.save()
+    saved = time.monotonic()
+    with runtime.Progress("synthesize", "files", total, total - len(pending)) as progress:
+        for row in _with_new_workers(settings, voice, results, pending):
+            results.add(row)
+            if "error_class" in row:
+                print(f"synthesize: {row['utt_id']}: {row['message']}", file=sys.stderr, flush=True)
+            if time.monotonic() - saved > _SAVE_EVERY_S:
+                results.save()
+                saved = time.monotonic()
+            progress.advance(1, f"{row['steps']} steps, {row['rtf']:.2f} x real time" if "rtf" in row else "rejected")
+    results.save()
+
+
+def _with_new_workers(
+    settings: SynthesizeConfig, voice: _VoiceFiles, results: Results, pending: Sequence[Task]
+) -> Iterator[dict[str, Any]]:
+    """The rows of all tasks. A worker that dies takes its pool with it: what is left goes again, a few times."""
+    for rounds_left in reversed(range(_ROUNDS)):
+        try:
+            yield from _results(settings, voice, results.folder, results.pending(pending))
+            return
+        except RayActorError as error:
+            results.save()
+            if not rounds_left:
+                raise StorageError(f"synthesis workers died {_ROUNDS} times (out of memory?): {error}") from error
+            print(f"synthesize: a worker died; what is left goes again: {error}", file=sys.stderr, flush=True)
+
+
+def _results(
+    settings: SynthesizeConfig, voice: _VoiceFiles, folder: str, pending: Sequence[Task]
+) -> Iterator[dict[str, Any]]:
+    runtime.connect()
+    runtime.quiet_data()
+    workers = min(settings.workers or runtime.cpus(), len(pending))
+    blocks = min(len(pending), max(workers, len(pending) // _TASKS_IN_A_BLOCK))
+    items = [{"task": json.dumps(task.as_row())} for task in pending]
+    spoken = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
+        SpeakingWorker,
+        batch_size=1,
+        fn_constructor_args=(voice.files, folder, "cuda" if settings.use_gpu else "cpu"),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=1 if settings.use_gpu else None,
+        max_restarts=0,
+        scheduling_strategy="SPREAD",
+    )
+    for row in spoken.iter_rows():
+        yield json.loads(str(row["result"]))
+
+
+# ----------------------------------------------------------------------------------------------------------- results
+
+
+def _write_note(folder: str, voice: _VoiceFiles, results: Results, tasks: Sequence[Task]) -> None:
+    """synthesis.json: who spoke, where, and how much."""
+    rows = results.rows(tasks)
+    note = {
+        "voice": voice.name,
+        "voice_digest": voice.digest,
+        "steps": sorted({task.steps for task in tasks}, reverse=True),
+        "files": len(rows),
+        "rejects": len(results.rejects(tasks)),
+        "nodes": sorted({row["node_id"] for row in rows}),
+    }
+    storage.write_bytes(storage.join(folder, "synthesis.json"), (json.dumps(note, indent=1) + "\n").encode())
+
+
+def _summary(
+    config: Config, voice: _VoiceFiles, results: Results, tasks: Sequence[Task], pending: Sequence[Task]
+) -> SynthesisSummary:
+    rows, new = results.rows(tasks), {task.key for task in pending}
+    spoken = sum(row["key"] in new for row in rows)
+    rejects = tuple((row["utt_id"], f"{row['error_class']}: {row['message']}") for row in results.rejects(tasks))
+    per_steps = tuple(_of_steps(results.folder, steps, rows) for steps in config.synthesize.steps)
+    sentences = len({task.utt_id for task in tasks})
+    return SynthesisSummary(
+        results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows)
+    )
+
+
+def _of_steps(folder: str, steps: int, rows: Sequence[dict[str, Any]]) -> StepsSummary:
+    mine = [row for row in rows if row["steps"] == steps]
+    return StepsSummary(steps, median_rtf(mine), tuple(storage.join(folder, row["wav"]) for row in mine))
+
+
+def _print(summary: SynthesisSummary) -> None:
+    print(f"synthesize: {summary.spoken} files spoken, {summary.reused} reused, {len(summary.rejects)} rejected "
+          f"-> {summary.folder}")  # fmt: skip
+    print("  steps     RTF  files")
+    for entry in summary.steps:
+        print(f"  {entry.steps:5d}  {entry.rtf:6.3f}  {len(entry.files):5d}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))

@@ -1,0 +1,138 @@
+"""The job that trains a voice on a data set, resumably, tracked in MLflow, and registers the best one.
+
+python pipelines/train.py --dir runs/lj --train.steps 200000
+ray job submit --working-dir . -- python pipelines/train.py --config configs/ljspeech.toml --train.workers 8
+"""
+
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util.queue import Queue
+
+from pipelines import runtime
+from pipelines.train_monitor import Monitor
+from pipelines.train_record import Job, TrainSummary, finish, recorded, tracked_run
+from wg2 import checkpoint, storage
+from wg2.checkpoint import MetricRow
+from wg2.config import Config, TrainConfig, load
+from wg2.dataset.ledger import open_dataset
+from wg2.errors import ConfigError, TrainingError
+from wg2.tracking import Run
+from wg2.training import check, open_session
+
+_SAY_EVERY_S = 1.0
+"""How often worker 0 tells the driver where it is."""
+
+
+def run(config: Config) -> TrainSummary:
+    """Train to `train.steps` from wherever the last run came to, and register the best voice.
+
+    Raises:
+        ConfigError: settings that contradict each other, or a DIR that is not on a local or shared disk.
+        DatasetError: no committed data set, or one that does not fit the model or the checkpoint.
+        TrainingError: too many non-finite steps, other settings than the checkpoint's, or workers lost too often.
+        TrackingError: MLflow refused; the metrics are kept and go with the next run of the same command.
+    """
+    config = runtime.absolute(config)
+    if not storage.is_local(config.dir):
+        raise ConfigError(f"dir: got {config.dir}, but training writes its checkpoints to a local or shared disk")
+    job = Job(config, open_dataset(config.dataset_dir))
+    check(job.sections, config.audio, job.info, job.folder)
+    before = max(checkpoint.steps_done(job.folder), 0)
+    if before >= config.train.steps:
+        print(f"train: {before} of {config.train.steps} steps are done already", flush=True)
+        if summary := recorded(job, before):
+            return summary
+    with tracked_run(job) as tracked:
+        nodes = _train(job, tracked) if before < config.train.steps else ()
+        return finish(job, tracked.result(), before, nodes)
+
+
+def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
+    """Run the workers; the Ray nodes that they were on, by rank."""
+    runtime.connect()
+    mailbox = Queue(actor_options={"num_cpus": 0})
+    trainer = _trainer(job, mailbox)
+    with Monitor(job.folder, job.config.train.steps, mailbox, tracked) as monitor:
+        problem = _fit(trainer)
+    mailbox.shutdown(force=True)
+    if problem:
+        raise TrainingError(problem)
+    return monitor.nodes
+
+
+def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
+    config = job.config.train
+    return TorchTrainer(
+        _worker,
+        train_loop_config={"job": job, "mailbox": mailbox},
+        torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=config.workers, use_gpu=config.use_gpu, placement_strategy=_placement(config)
+        ),
+        run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # mypy sees version 1's
+            name="ray",
+            storage_path=str(job.folder),
+            failure_config=ray.train.FailureConfig(max_failures=config.max_failures),
+            logging_config=ray.train.LoggingConfig(log_level="ERROR"),
+        ),
+    )
+
+
+def _placement(config: TrainConfig) -> str:
+    """GPUs of one node talk fastest; CPU workers would only fight for the cores of one."""
+    return "PACK" if config.use_gpu else "SPREAD"
+
+
+def _fit(trainer: TorchTrainer) -> str:
+    """What the workers agreed to stop for; '' when they are done."""
+    try:
+        result: Any = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        known = runtime.user_error(error)
+        raise known or TrainingError(f"the workers failed; rerun to resume: {_last_line(error)}") from error
+    return str(result.return_value or "")
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def _worker(settings: dict[str, Any]) -> Any:
+    """One rank. What all ranks meet alike is returned as text, so that Ray does not try it again."""
+    job: Job = settings["job"]
+    mailbox: Queue = settings["mailbox"]
+    context = ray.train.get_context()
+    rank, size = context.get_world_rank(), context.get_world_size()
+    mailbox.put((rank, ray.get_runtime_context().get_node_id()))
+    report = _Reporter(mailbox, leads=rank == 0)
+    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device())
+    try:
+        session.run()
+    except TrainingError as error:
+        return str(error)
+    return ""
+
+
+class _Reporter:
+    """Tells the driver where worker 0 is, and Ray what is saved."""
+
+    def __init__(self, mailbox: Queue, leads: bool) -> None:
+        self._mailbox, self._leads, self._said = mailbox, leads, 0.0
+
+    def __call__(self, row: MetricRow, saved: bool) -> None:
+        if self._leads and (saved or time.monotonic() - self._said > _SAY_EVERY_S):
+            self._mailbox.put((row, saved))
+            self._said = time.monotonic()
+        if saved:
+            # Without Ray's checkpoint: ours is on the disk, and a second index of it could only contradict.
+            ray.train.report({"step": row.step, **row.values})
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))

@@ -1,0 +1,82 @@
+"""What the driver of a training does while the workers work: shows their progress, delivers to MLflow what is saved."""
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+
+from ray.exceptions import RayError
+from ray.util.queue import Empty, Queue
+
+from pipelines import runtime
+from wg2 import checkpoint
+from wg2.checkpoint import MetricRow
+from wg2.errors import TrackingError
+from wg2.tracking import Run
+
+
+class Monitor(threading.Thread):
+    """Shows the progress that worker 0 reports, and delivers to MLflow what is saved."""
+
+    def __init__(self, folder: Path, steps: int, mailbox: Queue, tracked: "Future[Run]") -> None:
+        """Begin with `with`.
+
+        Args:
+            folder: of the training.
+            steps: that it is to reach.
+            mailbox: where workers put (rank, node id) and (row, whether it is saved).
+            tracked: the MLflow run, which may still be opening.
+        """
+        super().__init__(daemon=True)
+        self.folder, self.steps, self.mailbox, self.tracked = folder, steps, mailbox, tracked
+        self._nodes: dict[int, str] = {}
+        self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(folder), 0)
+
+    def __enter__(self) -> "Monitor":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        self.join()
+
+    def run(self) -> None:
+        """Read the mailbox until the training ended and it is empty."""
+        with runtime.Progress("train", "steps", self.steps, self.step) as progress:
+            while True:
+                try:
+                    self._read(self.mailbox.get(timeout=0.5), progress)
+                except Empty:
+                    if self.ended.is_set():
+                        return
+                except RayError:
+                    return
+
+    def _read(self, message: tuple[object, ...], progress: runtime.Progress) -> None:
+        match message:
+            case (int(rank), str(node)):
+                self._nodes[rank] = node
+                print(f"train: rank {rank} is on node {node}", flush=True)
+            case (MetricRow() as row, bool(saved)):
+                progress.advance(max(row.step - self.step, 0), _note(row))
+                self.step = max(self.step, row.step)
+                if saved:
+                    self._deliver()
+
+    def _deliver(self) -> None:
+        """MLflow's troubles do not stop a training: its history is on the disk, and is delivered at the end or later."""
+        if not self.tracked.done():
+            return
+        try:
+            self.tracked.result().deliver(checkpoint.saved_history(self.folder))
+        except TrackingError as error:
+            if not self.warned:
+                print(f"train: {error}; training goes on, the metrics are kept and delivered later", flush=True)
+            self.warned = True
+
+
+def _note(row: MetricRow) -> str:
+    names = {"loss/noise": "loss", "val/noise": "val", "throughput/audio_s_per_s": "audio s/s"}
+    return ", ".join(f"{short} {row.values[name]:.3g}" for name, short in names.items() if name in row.values)

@@ -1,0 +1,69 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wg2.dataset.plan import BatchPlan
+from wg2.errors import ConfigError, DatasetError
+
+LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=40)
+
+
+@given(LENGTHS, st.integers(1, 16), st.integers(0, 2**31), st.integers(1, 3))
+def test_every_epoch_visits_every_utterance_once(lengths: list[int], batch_size: int, seed: int, epochs: int):
+    plan = BatchPlan(lengths, batch_size, 40, seed)
+    places = epochs * len(lengths)
+    steps = -(-places // batch_size)
+    rows = np.concatenate([plan.batch(step).rows for step in range(steps)])[:places]
+    for epoch in rows.reshape(epochs, len(lengths)):
+        assert sorted(epoch) == list(range(len(lengths)))
+
+
+@given(LENGTHS, st.integers(0, 10**6), st.sampled_from([1, 2, 3, 4, 6, 12]))
+def test_the_ranks_together_have_the_batch_of_one(lengths: list[int], step: int, world_size: int):
+    plan = BatchPlan(lengths, 12, 40, seed=7)
+    whole, parts = plan.batch(step), [plan.batch(step, rank, world_size) for rank in range(world_size)]
+    assert np.array_equal(np.concatenate([part.rows for part in parts]), whole.rows)
+    assert np.array_equal(np.concatenate([part.starts for part in parts]), whole.starts)
+
+
+@given(LENGTHS, st.integers(0, 1000))
+def test_windows_lie_in_their_utterance(lengths: list[int], step: int):
+    windows = BatchPlan(lengths, 8, 40, seed=1).batch(step)
+    last = np.maximum(np.asarray(lengths)[windows.rows] - 40, 0)
+    assert np.all((windows.starts >= 0) & (windows.starts <= last))
+
+
+def test_every_window_start_is_as_likely_as_the_others():
+    plan = BatchPlan([50], 1000, 40, seed=3)
+    counts = Counter(int(start) for step in range(11) for start in plan.batch(step).starts)
+    assert sorted(counts) == list(range(11))
+    assert all(850 < count < 1150 for count in counts.values())
+
+
+def test_a_step_is_found_without_the_steps_before_it():
+    lengths = list(range(30, 130))
+    fresh = BatchPlan(lengths, 8, 40, seed=5).batch(10**9)
+    plan = BatchPlan(lengths, 8, 40, seed=5)
+    for step in range(20):
+        plan.batch(step)
+    assert np.array_equal(plan.batch(10**9).rows, fresh.rows)
+
+
+def test_seeds_and_epochs_differ():
+    lengths = [50] * 64
+    first = BatchPlan(lengths, 64, 40, seed=0)
+    assert not np.array_equal(first.batch(0).rows, first.batch(1).rows)
+    assert not np.array_equal(first.batch(0).rows, BatchPlan(lengths, 64, 40, seed=1).batch(0).rows)
+
+
+def test_an_uneven_share_is_refused():
+    with pytest.raises(ConfigError, match=r"batch_size=9 .* 2 workers"):
+        BatchPlan([50], 9, 40, seed=0).batch(0, 0, 2)
+
+
+def test_an_empty_split_is_refused():
+    with pytest.raises(DatasetError, match="no utterances"):
+        BatchPlan([], 9, 40, seed=0)

@@ -1,0 +1,245 @@
+"""The job in processes of its own, as its users start it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from wg2.audio import decode_flac
+from wg2.dataset.ledger import open_dataset
+from wg2.dataset.schema import utterance_schema, validate
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
+
+
+def environment() -> dict[str, str]:
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_CONFIG"))}
+    return {**own, "OMP_NUM_THREADS": "1"}
+
+
+def prepare(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "--dir", str(folder), *flags]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), cwd="/", timeout=120, check=False)
+
+
+def succeeded(job: subprocess.CompletedProcess[str]) -> str:
+    assert job.returncode == 0, job.stdout + job.stderr
+    return job.stdout
+
+
+def failed_in_one_line(job: subprocess.CompletedProcess[str]) -> str:
+    """The line: the last one on stderr, and the only one that is no progress."""
+    assert job.returncode == 1, job.stdout + job.stderr
+    lines = [line for line in job.stderr.splitlines() if not line.startswith("prepare: ")]
+    assert len(lines) == 1, job.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def rows(folder: Path) -> list[dict]:
+    """All rows that the committed data set names."""
+    return [
+        row for shard in open_dataset(f"{folder}/dataset").shards for row in pq.ParquetFile(shard).read().to_pylist()
+    ]
+
+
+def rejects(folder: Path) -> dict[str, dict]:
+    shards = open_dataset(f"{folder}/dataset").rejects_shards
+    return {row["utt_id"]: row for shard in shards for row in pq.ParquetFile(shard).read().to_pylist()}
+
+
+def manifests(folder: Path) -> list[Path]:
+    return sorted((folder / "dataset/units").glob("*.json"))
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Contents and modification times of everything below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled corpus, prepared without interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    out = succeeded(prepare(folder))
+    assert "0 of 4 units are done already" in out
+    return folder
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+class TestTheBundledCorpus:
+    def test_no_utterance_is_lost(self, whole: Path):
+        info = open_dataset(f"{whole}/dataset")
+        assert (info.num_utterances, info.rejects) == (40, 0)
+        assert sorted(row["utt_id"] for row in rows(whole)) == [f"DEMO-{n:03d}" for n in range(1, 41)]
+        assert info.splits == {"test": 4, "train": 32, "val": 4}
+
+    def test_every_row_keeps_the_invariants(self, whole: Path):
+        info = open_dataset(f"{whole}/dataset")
+        for row in rows(whole):
+            validate(row, info.samples_per_frame)
+            assert set(row["phones"]) <= set(info.phones)
+            assert len(decode_flac(row["audio"]["bytes"])) == row["num_samples"]
+            assert row["sampling_rate"] == info.sampling_rate == 24000
+            assert row["text_norm"]
+            assert not set(row["text_norm"]) & set("0123456789$")
+            ends = [0.0, *(edge for word in row["words"] for edge in (word["start_s"], word["end_s"]))]
+            assert ends == sorted(ends)
+            assert ends[-1] <= row["num_samples"] / 24000
+
+    def test_hugging_face_finds_the_audio(self, whole: Path):
+        for shard in open_dataset(f"{whole}/dataset").shards:
+            schema = pq.ParquetFile(shard).schema_arrow
+            assert schema.equals(utterance_schema(24000), check_metadata=False)
+            features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+            assert features["audio"] == {"sampling_rate": 24000, "_type": "Audio"}
+
+    def test_only_the_audio_is_not_compressed(self, whole: Path):
+        metadata = pq.ParquetFile(open_dataset(f"{whole}/dataset").shards[0]).metadata
+        columns = [metadata.row_group(0).column(n) for n in range(metadata.num_columns)]
+        compression = {column.path_in_schema: column.compression for column in columns}
+        assert compression.pop("audio.bytes") == "UNCOMPRESSED"
+        assert set(compression.values()) == {"ZSTD"}
+
+    def test_the_job_records_who_worked(self, whole: Path):
+        record = json.loads((whole / "dataset/prepare.json").read_text())
+        assert record["units_made"] == 4
+        assert len(record["nodes"]) == 1
+
+    def test_a_second_run_does_nothing_and_says_so(self, whole: Path):
+        before = state(whole)
+        out = succeeded(prepare(whole))
+        assert "4 of 4 units are done already" in out
+        assert "nothing to do" in out
+        assert state(whole) == before
+
+    def test_other_settings_are_refused_before_any_work(self, whole: Path):
+        before = state(whole)
+        line = failed_in_one_line(prepare(whole, "--audio.target-lufs", "-20"))
+        assert "audio.target_lufs: -23.0, now -20.0" in line
+        assert state(whole) == before
+
+
+def processes_of(session: int) -> dict[int, str]:
+    """Command lines of the living processes of a session."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if folder.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text()
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def wait_until(condition, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def kill_with_its_ray(driver: subprocess.Popen) -> None:
+    """SIGKILL the driver; Ray's processes, which outlive it for a moment, and their folder go too."""
+    lines = " ".join(processes_of(driver.pid).values())
+    driver.kill()
+    driver.wait()
+    wait_until(lambda: not processes_of(driver.pid), 10)
+    for pid in processes_of(driver.pid):
+        os.kill(pid, signal.SIGKILL)
+    for folder in Path("/tmp").glob("wg2-ray-*"):
+        if str(folder) in lines:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_killed_job_goes_on_where_it_was(whole: Path, tmp_path: Path):
+    driver = subprocess.Popen([*COMMAND, "--dir", str(tmp_path)], env=environment(), cwd="/", start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        assert wait_until(lambda: manifests(tmp_path) or driver.poll() is not None, 90)
+    finally:
+        kill_with_its_ray(driver)
+    done = {path.name: path.read_bytes() for path in manifests(tmp_path)}
+    assert 1 <= len(done) < 4, "the kill came too late to show anything"
+    assert not (tmp_path / "dataset/dataset.json").exists()
+
+    out = succeeded(prepare(tmp_path))
+    assert f"{len(done)} of 4 units are done already" in out
+    assert {path.name: path.read_bytes() for path in manifests(tmp_path) if path.name in done} == done
+    assert rows(tmp_path) == rows(whole)
+    assert open_dataset(f"{tmp_path}/dataset").identity == open_dataset(f"{whole}/dataset").identity
+    named = {Path(shard).name for shard in open_dataset(f"{tmp_path}/dataset").shards}
+    assert {path.name for path in (tmp_path / "dataset/shards").iterdir()} == named
+
+
+@pytest.fixture
+def small_corpus(tmp_path: Path, bundled_corpus: Path) -> Path:
+    """The first six sentences of the bundled corpus."""
+    folder = tmp_path / "corpus"
+    (folder / "wavs").mkdir(parents=True)
+    lines = (bundled_corpus / "metadata.csv").read_text().splitlines()[:6]
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    for line in lines:
+        name = line.partition("|")[0]
+        shutil.copy(bundled_corpus / "wavs" / f"{name}.flac", folder / "wavs")
+    return folder
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_bad_recordings_are_rejected_the_others_kept_and_the_gate_fails(small_corpus: Path, tmp_path: Path):
+    wavs, folder = small_corpus / "wavs", tmp_path / "run"
+    (wavs / "DEMO-001.flac").unlink()
+    (wavs / "DEMO-002.flac").write_bytes(b"")
+    (wavs / "DEMO-003.flac").write_bytes((wavs / "DEMO-003.flac").read_bytes()[:100])
+    flags = ("--corpus.root", str(small_corpus))
+    line = failed_in_one_line(prepare(folder, *flags))
+    assert "3 of 6 utterances were rejected" in line
+    assert "max_reject_fraction" in line
+
+    assert sorted(row["utt_id"] for row in rows(folder)) == ["DEMO-004", "DEMO-005", "DEMO-006"]
+    refused = rejects(folder)
+    assert {name: row["error_class"] for name, row in refused.items()} == {
+        "DEMO-001": "StorageError", "DEMO-002": "AudioError", "DEMO-003": "AudioError"}  # fmt: skip
+    assert {row["stage"] for row in refused.values()} == {"read", "audio"}
+    assert all(row["message"] and row["source"] for row in refused.values())
+
+    again = prepare(folder, *flags, "--prepare.max-reject-fraction", "0.5")
+    assert "1 of 1 units are done already" in succeeded(again)
+
+
+def broken_line(corpus: Path) -> tuple[str, ...]:
+    with (corpus / "metadata.csv").open("a") as stream:
+        stream.write("DEMO-007\n")
+    return ("--corpus.root", str(corpus))
+
+
+BAD = {
+    "a missing corpus": (lambda _: ("--corpus.root", "/no/corpus"), "/no/corpus"),
+    "a metadata line with a missing field": (broken_line, "metadata.csv:7"),
+    "an unknown key": (lambda _: ("--corpus.rot", "x"), "corpus.rot"),
+    "a value of the wrong type": (lambda _: ("--prepare.unit-utterances", "ten"), "unit-utterances"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_gives_one_line_and_writes_nothing(kind: str, small_corpus: Path, tmp_path: Path):
+    flags, wanted = BAD[kind]
+    line = failed_in_one_line(prepare(tmp_path / "run", *flags(small_corpus)))
+    assert wanted in line
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,193 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_voice
+
+from wg2 import load_voice
+from wg2.errors import CheckpointError, ConfigError, TextError, Wg2Error
+from wg2.synthesis import Sentence, Voice, split_sentences, word_intervals
+from wg2.text.phonemes import Word
+
+BIRDS = ("sil", "B", "ER1", "D", "Z", "_", "S", "IH1", "NG", ".")
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Voice:
+    return load_voice(tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny"))
+
+
+@pytest.mark.parametrize("text", ["Birds.", "Two birds sat on a wire, and sang: why not?", "Oh! Birds. Birds"])
+def test_speech_has_exactly_the_samples_that_its_durations_say(voice: Voice, text: str):
+    speech = voice.say(text, steps=3)
+    assert len(speech.waveform) == 300 * sum(speech.durations)
+    assert len(speech.phones) == len(speech.durations)
+    assert speech.waveform.dtype == np.float32
+    assert speech.sampling_rate == 24_000
+
+
+def test_speech_is_finite_within_range_and_not_silent(voice: Voice):
+    waveform = voice.say(phones=BIRDS, steps=6).waveform
+    assert np.isfinite(waveform).all()
+    assert np.abs(waveform).max() <= 1.0
+    assert np.sqrt(np.mean(waveform**2)) > 1e-3
+
+
+def test_the_seed_and_nothing_else_decides_the_noise(voice: Voice):
+    first, again, other = (voice.say(phones=BIRDS, steps=3, seed=seed).waveform for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_batched_synthesis_equals_single(voice: Voice):
+    sentences = [
+        Sentence(BIRDS, seed=1),
+        Sentence(("sil", "OW1", "."), seed=2, start=999),
+        Sentence(BIRDS[:5] + BIRDS, seed=3, pace=0.5),
+        Sentence(("sil", "OW1", "."), seed=2, durations=(3, 40, 0)),
+    ]
+    batch = voice.speak(sentences, steps=4)
+    assert len({len(speech.waveform) for speech in batch}) == 4
+    for sentence, together in zip(sentences, batch, strict=True):
+        (alone,) = voice.speak([sentence], steps=4)
+        assert together.durations == alone.durations
+        np.testing.assert_allclose(together.waveform, alone.waveform, atol=2e-5)
+
+
+def test_an_empty_batch_is_an_empty_list(voice: Voice):
+    assert voice.speak([]) == []
+
+
+def test_a_text_is_its_sentences_one_after_the_other(voice: Voice):
+    text = "Two birds sang. Why? Because of the rain!"
+    whole, parts = voice.say(text, steps=3), list(voice.stream(text, steps=3))
+    assert [part.phones[-1] for part in parts] == [".", "?", "!"]
+    np.testing.assert_array_equal(whole.waveform, np.concatenate([part.waveform for part in parts]))
+    assert whole.durations == sum((part.durations for part in parts), ())
+    assert [word.label.lower() for word in whole.words] == "two birds sang why because of the rain".split()
+
+
+def test_words_follow_each_other_inside_the_speech(voice: Voice):
+    speech = voice.say("Two birds sang. They stopped, then flew.", steps=2)
+    times = [time for word in speech.words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] <= speech.seconds
+
+
+def test_the_same_sentence_twice_in_a_text_gets_different_noise(voice: Voice):
+    first, second = voice.stream("Birds. Birds.", steps=3)
+    assert first.durations == second.durations
+    assert np.abs(first.waveform - second.waveform).max() > 1e-3
+
+
+def test_pace_shortens_and_given_durations_are_kept(voice: Voice):
+    plain, fast = voice.say(phones=BIRDS, steps=2), voice.say(phones=BIRDS, steps=2, pace=2.0)
+    assert len(fast.waveform) < 0.7 * len(plain.waveform)
+    durations = tuple(range(10))
+    assert voice.say(phones=BIRDS, steps=2, durations=durations, pace=2.0).durations == durations
+
+
+def test_given_durations_are_shared_out_to_the_sentences_of_a_text(voice: Voice):
+    durations = [3] * len(voice.say("Birds. Birds.", steps=2).phones)
+    assert voice.say("Birds. Birds.", steps=2, durations=durations).durations == tuple(durations)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "...", "?!"])
+def test_a_text_without_a_pronounceable_word_is_refused(voice: Voice, text: str):
+    with pytest.raises(TextError):
+        voice.say(text)
+
+
+@pytest.mark.parametrize("phones", [(), ("sil", "."), ("B", "XX9")])
+def test_phones_that_cannot_be_spoken_are_refused(voice: Voice, phones: tuple[str, ...]):
+    with pytest.raises(Wg2Error, match=r"XX9|no phone"):
+        voice.say(phones=phones)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"pace": 0.0}, "pace"),
+        ({"pace": -1.0}, "pace"),
+        ({"pace": float("nan")}, "pace"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 1001}, "steps"),
+        ({"seed": -1}, "seed"),
+        ({"durations": [1, 2]}, "durations"),
+        ({"durations": [-1] * 10}, "durations"),
+        ({"durations": [0] * 10}, "durations"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(voice: Voice, settings: dict, named: str):
+    with pytest.raises(Wg2Error, match=named):
+        voice.say(phones=BIRDS, **settings)
+
+
+def test_zero_steps_and_pace_are_config_errors(voice: Voice):
+    for settings in ({"steps": 0}, {"pace": 0.0}):
+        with pytest.raises(ConfigError):
+            voice.say(phones=BIRDS, **settings)
+
+
+def test_sentences_end_at_full_stops_question_and_exclamation_marks_only():
+    words = [Word(text, (("AH0",),), mark) for text, mark in zip("abcde", (",", ".", "", "?", ""), strict=True)]
+    assert ["".join(word.text for word in part) for part in split_sentences(words)] == ["ab", "cd", "e"]
+
+
+def test_words_are_the_runs_of_phones_between_pauses():
+    intervals = word_intervals(BIRDS, range(10), 0.5, ("birds", "sing"))
+    assert [(i.label, i.start_s, i.end_s) for i in intervals] == [("birds", 0.0, 5.0), ("sing", 7.5, 18.0)]
+    assert [i.label for i in word_intervals(BIRDS, range(10), 0.5)] == ["B ER1 D Z", "S IH1 NG"]
+
+
+def test_saved_speech_is_read_back_as_it_was(voice: Voice, tmp_path: Path):
+    speech = voice.say(phones=BIRDS, steps=2)
+    speech.save(tmp_path / "birds.wav")
+    samples, rate = soundfile.read(tmp_path / "birds.wav", dtype="float32")
+    assert rate == 24_000
+    np.testing.assert_allclose(samples, speech.waveform, atol=1 / 32_000)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path):
+    import json
+
+    folder = tiny_voice.save(tmp_path / "voice")
+    tree = json.loads((folder / "voice.json").read_text())
+    tree["voice"]["model"]["encoder"]["channels"] = 32
+    (folder / "voice.json").write_text(json.dumps(tree))
+    with pytest.raises(CheckpointError, match="got shape"):
+        load_voice(folder)
+
+
+def test_a_missing_voice_is_refused_with_its_path(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="nowhere"):
+        load_voice(tmp_path / "nowhere")
+
+
+def test_another_inventory_than_the_weights_is_refused(tmp_path: Path):
+    folder = tiny_voice.save(tmp_path / "voice")
+    voice = load_voice(folder)
+    assert voice.model.training is False
+    info = replace(voice.info, phones=voice.info.phones[:-1])
+    from wg2.checkpoint import save_voice
+
+    save_voice(folder, voice.model.state_dict(), info)
+    with pytest.raises(CheckpointError, match="shape"):
+        load_voice(folder)
+
+
+def test_importing_wg2_imports_no_torch():
+    program = "import sys, wg2; assert 'torch' not in sys.modules; wg2.load_voice; assert 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    import wg2
+
+    with pytest.raises(AttributeError, match="wavegrad9"):
+        _ = wg2.wavegrad9

@@ -1,0 +1,127 @@
+"""The command line: what a laptop needs. The jobs are in pipelines/.
+
+python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -o birds.wav
+python -m wg2 describe --config configs/paper-base.toml
+python -m wg2 dataset show runs/demo/dataset
+
+Heavy parts are imported by the word that needs them, so that `--help` answers at once.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from wg2.errors import Wg2Error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one word; a `Wg2Error` becomes one line on stderr and the exit code 1."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.run is not _describe:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        arguments.run(arguments, rest)
+    except Wg2Error as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m wg2", description="WaveGrad 2 text-to-speech.")
+    words = parser.add_subparsers(required=True, metavar="WORD")
+    _add_say(words)
+    describe = words.add_parser("describe", help="the model of a configuration: parameters, hop, window")
+    describe.add_argument("--json", action="store_true", help="print one JSON object")
+    describe.epilog = "--config FILE and any flag of the jobs (--model.decoder.large True) are understood."
+    describe.set_defaults(run=_describe)
+    dataset = words.add_parser("dataset", help="look at a data set")
+    actions = dataset.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="what is in it")
+    show.add_argument("path", help="folder or s3:// prefix")
+    show.set_defaults(run=_dataset_show)
+    return parser
+
+
+def _add_say(words: Any) -> None:
+    say = words.add_parser("say", help="speak a text into a WAV file")
+    say.add_argument("text")
+    say.add_argument("--voice", required=True, help="voice folder, or models:/NAME@ALIAS")
+    say.add_argument("--tracking", default="", metavar="URI", help="MLflow of a models:/ voice [runs/demo/mlflow.db]")
+    say.add_argument("-o", "--output", default="speech.wav", help="WAV file [%(default)s]")
+    say.add_argument("--steps", type=int, default=50, help="denoising steps [%(default)s]")
+    say.add_argument("--seed", type=int, default=0, help="of the noise [%(default)s]")
+    say.add_argument("--pace", type=float, default=1.0, help="2.0 speaks twice as fast [%(default)s]")
+    say.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
+    say.set_defaults(run=_say)
+
+
+def _say(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.config import Config
+    from wg2.synthesis import load_voice
+    from wg2.tracking import resolve_voice
+
+    folder = resolve_voice(arguments.voice, arguments.tracking or Config().tracking_uri)
+    voice = load_voice(folder, arguments.device)
+    speech = voice.say(arguments.text, arguments.steps, arguments.seed, arguments.pace)
+    speech.save(arguments.output)
+    print(f"{arguments.output}: {speech.seconds:.2f} s at {speech.sampling_rate} Hz, {arguments.steps} steps")
+
+
+def _describe(arguments: argparse.Namespace, rest: Sequence[str]) -> None:
+    from wg2.config import load
+
+    facts = describe(load(rest))
+    if arguments.json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        print(f"{name:26} {value:,}" if isinstance(value, int) else f"{name:26} {value}")
+
+
+def describe(config: Any) -> dict[str, int | float | str]:
+    """What a configuration's model is: its size by parts, its hop and its training window."""
+    import torch
+
+    from wg2.model.wavegrad2 import WaveGrad2
+    from wg2.text.phonemes import ALL_SYMBOLS
+
+    with torch.device("meta"):  # shapes only: the large model would take seconds to initialise
+        model = WaveGrad2(config.model, num_tokens=len(ALL_SYMBOLS) + 1)
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    hop, rate, frames = model.samples_per_frame, config.audio.sampling_rate, config.train.window_frames
+    return {
+        "parameters": sum(parts.values()),
+        **{f"parameters.{name}": count for name, count in parts.items()},
+        "tokens": model.num_tokens,
+        "samples_per_frame": hop,
+        "sampling_rate": rate,
+        "window_frames": frames,
+        "window_s": frames * hop / rate,
+    }
+
+
+def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.ledger import open_dataset
+
+    info = open_dataset(arguments.path)
+    rows = {
+        "utterances": info.num_utterances,
+        "hours": f"{info.hours:.3f}",
+        "splits": ", ".join(f"{name} {count}" for name, count in info.splits.items()),
+        "rejects": info.rejects,
+        "sampling_rate": f"{info.sampling_rate} Hz",
+        "samples_per_frame": info.samples_per_frame,
+        "phones": " ".join(info.phones),
+        "shards": len(info.shards),
+        "identity": info.identity,
+    }
+    for name, value in rows.items():
+        print(f"{name:18} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Corpus readers: the recordings of a corpus and what is said in them, without opening any audio.
+
+The LJSpeech layout is `metadata.csv` (UTF-8, no header, `id|raw|normalised`, no quoting) beside `wavs/ID.wav` or
+another format. A recording that is missing is no error here: it becomes a reject when it is read.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wg2 import bundled, storage
+from wg2.config import BUNDLED, CorpusConfig
+from wg2.errors import CorpusError, StorageError
+
+METADATA = "metadata.csv"
+AUDIO_FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a")
+"""In order of preference, where an utterance is there in several."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One utterance of a corpus.
+
+    Attributes:
+        utt_id: its name, which is a safe file name.
+        uri: its audio, a path or s3:// uri.
+        text: what is said, as written.
+        text_norm: the corpus' own normalised transcript, '' when it has none.
+        speaker: who says it; one for LJSpeech layouts.
+    """
+
+    utt_id: str
+    uri: str
+    text: str
+    text_norm: str
+    speaker: str
+
+
+def read(config: CorpusConfig) -> Iterator[Recording]:
+    """The recordings in the order of the metadata.
+
+    Raises:
+        CorpusError: there is no corpus, it is empty, or a line of its metadata is malformed (with the line's number).
+    """
+    root = str(bundled.CORPUS) if config.root == BUNDLED else storage.absolute(config.root)
+    lines = _metadata_lines(root)
+    audio = _audio_files(storage.join(root, "wavs"))
+    seen: dict[str, int] = {}
+    for number, line in lines:
+        where = f"{storage.join(root, METADATA)}:{number}"
+        utt_id, text, text_norm = _fields(line, where)
+        if utt_id in seen:
+            raise CorpusError(f"{where}: utterance {utt_id!r} is already in line {seen[utt_id]}; ids must be unique")
+        seen[utt_id] = number
+        uri = audio.get(utt_id) or storage.join(root, "wavs", f"{utt_id}.wav")
+        yield Recording(utt_id, uri, text, text_norm, speaker=_name(root))
+        if len(seen) == config.limit:
+            return
+    if not seen:
+        raise CorpusError(f"{storage.join(root, METADATA)}: no line with an utterance; wanted id|raw|normalised")
+
+
+def _name(root: str) -> str:
+    """The corpus' name stands for its one speaker."""
+    return "slt" if root == str(bundled.CORPUS) else root.rstrip("/").rpartition("/")[2]
+
+
+def _metadata_lines(root: str) -> Iterable[tuple[int, str]]:
+    """(line number, text) of the lines that are not blank."""
+    uri = storage.join(root, METADATA)
+    try:
+        data = storage.read_bytes(uri)
+    except StorageError as error:
+        raise CorpusError(f"{uri}: no such file; corpus.root must name a folder with {METADATA} and wavs/") from error
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            yield number, _decode(line, f"{uri}:{number}")
+
+
+def _decode(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{where}: byte {error.start + 1} of the line is not UTF-8; convert {METADATA} to UTF-8"
+        ) from error
+
+
+def _fields(line: str, where: str) -> tuple[str, str, str]:
+    fields = line.split("|")
+    if len(fields) not in (2, 3):
+        noun = "field" if len(fields) == 1 else "fields"
+        raise CorpusError(f"{where}: got {len(fields)} {noun}, wanted id|raw|normalised or id|raw: {line[:60]!r}")
+    utt_id, text, text_norm = (*(field.strip() for field in fields), "")[:3]
+    unsafe = not utt_id or utt_id.startswith(".") or ".." in utt_id or any(char in utt_id for char in "/\\\0")
+    if unsafe or not utt_id.isprintable():
+        raise CorpusError(
+            f"{where}: utterance id {utt_id!r} is not a plain file name; use letters, digits, '-' and '_'"
+        )
+    return utt_id, text, text_norm
+
+
+def _audio_files(folder: str) -> dict[str, str]:
+    """Utterance id to uri: one listing, instead of a question for each utterance."""
+    found: dict[str, str] = {}
+    for uri in storage.list_files(folder):
+        stem, _, suffix = uri.rpartition("/")[2].rpartition(".")
+        if suffix.lower() in AUDIO_FORMATS and _better(suffix, found.get(stem)):
+            found[stem] = uri
+    return found
+
+
+def _better(suffix: str, other: str | None) -> bool:
+    if other is None:
+        return True
+    return AUDIO_FORMATS.index(suffix.lower()) < AUDIO_FORMATS.index(other.rpartition(".")[2].lower())

@@ -1,0 +1,233 @@
+"""Batches from a committed data set.
+
+B: windows in a batch, N: tokens, W: frames of a window, S: samples. The text side of a batch is the whole utterance,
+the audio side a window of it: only that stretch of the FLAC is decoded.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from wg2 import audio, storage
+from wg2.dataset.ledger import DatasetInfo
+from wg2.dataset.plan import BatchPlan, Windows
+from wg2.dataset.schema import num_frames
+from wg2.errors import DatasetError
+from wg2.text.phonemes import Inventory
+
+_LIGHT = ["utt_id", "num_samples", "text", "text_norm", "speaker", "split", "phones", "durations"]
+_MEMORY_LIMIT = 2 * 2**30
+"""Bytes of compressed audio that are kept in memory; a larger split is read by row groups."""
+_CACHED_GROUPS = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model is trained on.
+
+    Attributes:
+        token_ids: of the whole utterances, 0 is padding, [B, N] int64.
+        token_mask: which tokens are real, [B, N] bool.
+        durations: frames of each token, [B, N] int64.
+        waveform: the windows' audio in [-1, 1], zero where there is none, [B, W * samples_per_frame] float32.
+        window_start: first frame of each window, [B] int64.
+        window_frames: frames of each window that lie in its utterance, at most W, [B] int64.
+        utt_ids: names, B of them.
+    """
+
+    token_ids: Tensor
+    token_mask: Tensor
+    durations: Tensor
+    waveform: Tensor
+    window_start: Tensor
+    window_frames: Tensor
+    utt_ids: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "utt_ids"}
+        return replace(self, **tensors)
+
+
+class UtteranceIndex:
+    """The utterances of one split: everything but the audio, in memory; the audio on request.
+
+    Args:
+        info: the data set.
+        split: 'train', 'val' or 'test'.
+
+    Raises:
+        DatasetError: the split has no utterances.
+    """
+
+    def __init__(self, info: DatasetInfo, split: str) -> None:
+        tables = [_light_table(uri, shard, split) for shard, uri in enumerate(info.shards)]
+        self.info = info
+        self.table = pa.concat_tables(tables).sort_by("utt_id") if tables else pa.table({})
+        if not self.table.num_rows:
+            raise DatasetError(f"{info.root}: the split '{split}' has no utterances, of {dict(info.splits)}; "
+                               "prepare more recordings or hold out a larger share")  # fmt: skip
+        self.num_frames = [num_frames(n, info.samples_per_frame) for n in self.table["num_samples"].to_pylist()]
+        self._audio = _AudioStore(info.shards)
+
+    def __len__(self) -> int:
+        return len(self.num_frames)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The columns of an utterance, without its audio."""
+        row: dict[str, Any] = self.table.slice(index, 1).to_pylist()[0]
+        return {name: row[name] for name in _LIGHT}
+
+    def waveform(self, index: int, start: int = 0, frames: int = -1) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Audio of an utterance from frame `start` on: `frames` model frames, or all that there are, [S]."""
+        hop = self.info.samples_per_frame
+        length = int(self.table["num_samples"][index].as_py())
+        last = length if frames < 0 else min((start + frames) * hop, length)
+        return audio.decode_flac(self.audio_bytes(index), start * hop, last - start * hop)
+
+    def audio_bytes(self, index: int) -> bytes:
+        """The FLAC file of an utterance."""
+        place = self.table.select(["shard", "row"]).slice(index, 1).to_pylist()[0]
+        return self._audio.read(place["shard"], place["row"])
+
+
+class WindowLoader:
+    """The training batches, in the order of a plan.
+
+    Args:
+        index: the utterances.
+        inventory: numbers of the tokens.
+        batch_size: windows in a step, over all workers together.
+        window_frames: frames of a window (W).
+        seed: of the order and of the windows.
+    """
+
+    def __init__(
+        self, index: UtteranceIndex, inventory: Inventory, batch_size: int, window_frames: int, seed: int
+    ) -> None:
+        self.index = index
+        self.inventory = inventory
+        self.plan = BatchPlan(index.num_frames, batch_size, window_frames, seed)
+
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
+        """Worker `rank`'s part of the batch of a step: a pure function of (seed, step)."""
+        return collate(self.index, self.inventory, self.plan.batch(step, rank, world_size), self.plan.window_frames)
+
+
+def validation_batches(
+    index: UtteranceIndex, inventory: Inventory, batch_size: int, window_frames: int, windows: int = 1
+) -> Iterator[Batch]:
+    """The same windows every time: `windows` of each utterance, spread evenly over it (one: its middle).
+
+    Args:
+        index: the held-out utterances.
+        inventory: numbers of the tokens.
+        batch_size: windows in a batch; the last batch may have fewer.
+        window_frames: frames of a window (W).
+        windows: of each utterance.
+    """
+    lengths = np.asarray(index.num_frames)
+    spread = np.linspace(0, 1, windows) if windows > 1 else np.array([0.5])
+    starts = np.floor(np.maximum(lengths - window_frames, 0)[:, None] * spread).astype(np.int64).ravel()
+    rows = np.repeat(np.arange(len(index)), windows)
+    for first in range(0, len(rows), batch_size):
+        part = slice(first, first + batch_size)
+        yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames)
+
+
+def collate(index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int) -> Batch:
+    """Fetch, decode and pad the windows."""
+    rows = [index.row(int(row)) for row in windows.rows]
+    ids, durations = [inventory.ids(row["phones"]) for row in rows], [row["durations"] for row in rows]
+    valid = [min(index.num_frames[int(row)] - int(start), window_frames)
+             for row, start in zip(windows.rows, windows.starts, strict=True)]  # fmt: skip
+    pieces = [index.waveform(int(row), int(start), window_frames)
+              for row, start in zip(windows.rows, windows.starts, strict=True)]  # fmt: skip
+    token_ids = _pad(ids, torch.int64)
+    return Batch(
+        token_ids=token_ids,
+        token_mask=token_ids != 0,
+        durations=_pad(durations, torch.int64),
+        waveform=_pad(pieces, torch.float32, window_frames * index.info.samples_per_frame),
+        window_start=torch.from_numpy(windows.starts.copy()),
+        window_frames=torch.tensor(valid, dtype=torch.int64),
+        utt_ids=tuple(row["utt_id"] for row in rows),
+    )
+
+
+class _AudioStore:
+    """FLAC bytes by (shard, row): all of a small data set in memory, of a large one the row groups used last."""
+
+    def __init__(self, shards: Sequence[str]) -> None:
+        self._shards = shards
+        self._files: dict[int, pq.ParquetFile] = {}
+        self._groups: OrderedDict[tuple[int, int], pa.Array] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, shard: int, row: int) -> bytes:
+        group, offset = _locate(self._file(shard).metadata, row)
+        blobs = self._group(shard, group)
+        return bytes(blobs[offset].as_buffer())
+
+    def _file(self, shard: int) -> pq.ParquetFile:
+        if shard not in self._files:
+            files, path = storage.filesystem(self._shards[shard])
+            self._files[shard] = pq.ParquetFile(path, filesystem=files)
+        return self._files[shard]
+
+    def _group(self, shard: int, group: int) -> pa.Array:
+        key = (shard, group)
+        if key not in self._groups:
+            table = self._file(shard).read_row_group(group, columns=["audio.bytes"])
+            self._groups[key] = table["audio"].combine_chunks().field("bytes")
+            self._bytes += self._groups[key].nbytes
+            self._evict()
+        self._groups.move_to_end(key)
+        return self._groups[key]
+
+    def _evict(self) -> None:
+        while self._bytes > _MEMORY_LIMIT and len(self._groups) > _CACHED_GROUPS:
+            self._bytes -= self._groups.popitem(last=False)[1].nbytes
+
+
+def _locate(metadata: pq.FileMetaData, row: int) -> tuple[int, int]:
+    """Row group of a row, and its place in it."""
+    for group in range(metadata.num_row_groups):
+        size = metadata.row_group(group).num_rows
+        if row < size:
+            return group, row
+        row -= size
+    raise AssertionError(f"row {row} lies behind the shard's end")
+
+
+def _light_table(uri: str, shard: int, split: str) -> pa.Table:
+    """A shard's rows of one split, without audio; 'shard' and 'row' say where the audio is.
+
+    Raises:
+        DatasetError: the shard is missing or damaged.
+    """
+    try:
+        files, path = storage.filesystem(uri)
+        table = pq.ParquetFile(path, filesystem=files).read(columns=_LIGHT)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{uri}: cannot read the shard: {error}; run pipelines/prepare.py again") from error
+    count = table.num_rows
+    table = table.append_column("shard", pa.array(np.full(count, shard, dtype=np.int32)))
+    table = table.append_column("row", pa.array(np.arange(count, dtype=np.int64)))
+    return table.replace_schema_metadata(None).filter(pc.field("split") == split)
+
+
+def _pad(rows: Sequence[Any], dtype: torch.dtype, length: int = 0) -> Tensor:
+    """Rows of different lengths as one tensor [B, length or the longest], padded with zeros."""
+    padded = torch.zeros(len(rows), max(length, *(len(row) for row in rows)), dtype=dtype)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.as_tensor(row, dtype=dtype)
+    return padded

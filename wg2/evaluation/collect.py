@@ -1,0 +1,76 @@
+"""What a run left on disk, as the facts and sounds of its report."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from wg2 import audio, storage
+from wg2.alignment import Interval
+from wg2.checkpoint import MetricRow
+from wg2.dataset.ledger import DatasetInfo
+from wg2.evaluation.pictures import Curve
+from wg2.evaluation.report import DatasetFacts, Sentence, Sound
+
+_COLUMNS = ["utt_id", "audio", "sampling_rate", "text", "phones", "durations", "words"]
+
+
+def dataset_facts(corpus: str, info: DatasetInfo) -> DatasetFacts:
+    """The data set's figures, with the reason of each reject."""
+    rows = [row for uri in info.rejects_shards for row in _read(uri, ["utt_id", "stage", "message"])]
+    rejects = tuple((row["utt_id"], f"{row['stage']}: {row['message']}") for row in rows)
+    return DatasetFacts(corpus, info.num_utterances, info.hours, info.sampling_rate, dict(info.splits), rejects)
+
+
+def curves(history: Iterable[MetricRow], names: Mapping[str, str]) -> tuple[Curve, ...]:
+    """The curves of some metrics, `names` being {metric: what the page calls it}."""
+    rows = list(history)
+    found = {metric: [(row.step, row.values[metric]) for row in rows if metric in row.values] for metric in names}
+    return tuple(
+        Curve(names[metric], tuple(step for step, _ in points), tuple(value for _, value in points))
+        for metric, points in found.items()
+    )
+
+
+def sentences(info: DatasetInfo, results: Sequence[Mapping[str, Any]], folder: str, limit: int) -> list[Sentence]:
+    """Recording and synthesis side by side, the first `limit` sentences.
+
+    Args:
+        info: the data set that has the recordings; a sentence without one has synthesis only.
+        results: rows of `wg2.evaluation.results`.
+        folder: where their WAV files are.
+        limit: at most so many.
+    """
+    names = list(dict.fromkeys(str(row["utt_id"]) for row in results))[:limit]
+    recorded = {row["utt_id"]: row for uri in info.shards for row in _read(uri, _COLUMNS, names)}
+    spoken = {name: [row for row in results if row["utt_id"] == name] for name in names}
+    return [_sentence(name, recorded.get(name), spoken[name], folder) for name in names]
+
+
+def _sentence(
+    name: str, recorded: Mapping[str, Any] | None, spoken: Sequence[Mapping[str, Any]], folder: str
+) -> Sentence:
+    recording = [_recording(recorded)] if recorded else []
+    text = (recorded or spoken[0])["text"]
+    return Sentence(name, text, (*recording, *(_spoken(row, folder) for row in spoken)))
+
+
+def _recording(row: Mapping[str, Any]) -> Sound:
+    return _sound("recording", row["audio"]["bytes"], row)
+
+
+def _spoken(row: Mapping[str, Any], folder: str) -> Sound:
+    return _sound(f"{row['steps']} steps", storage.read_bytes(storage.join(folder, row["wav"])), row)
+
+
+def _sound(label: str, data: bytes, row: Mapping[str, Any]) -> Sound:
+    samples, sampling_rate = audio.decode(data, row["utt_id"])
+    words = tuple(Interval(word["word"], word["start_s"], word["end_s"]) for word in row["words"])
+    return Sound(label, samples.mean(axis=1), sampling_rate, words, tuple(row["phones"]), tuple(row["durations"]))
+
+
+def _read(uri: str, columns: list[str], utt_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    files, path = storage.filesystem(uri)
+    filters = None if utt_ids is None else [("utt_id", "in", list(utt_ids))]
+    rows: list[dict[str, Any]] = pq.read_table(path, filesystem=files, columns=columns, filters=filters).to_pylist()
+    return rows

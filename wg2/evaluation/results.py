@@ -1,0 +1,174 @@
+"""What a synthesis job has spoken: one Parquet row a file, keyed so that nothing is spoken twice.
+
+    DIR/synthesis/STEPS/ID.wav        the audio
+    DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
+    DIR/synthesis/rejects.parquet     what could not be spoken, and why
+
+The key of a row is the SHA-256 of text, voice, steps, seed and pace: a file is taken as it is when its row has the
+wanted key. Before a file is replaced its row is removed, so a row never describes another row's audio.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wg2 import storage
+from wg2.dataset.schema import REJECT_SCHEMA
+from wg2.errors import StorageError
+
+_WORD = pa.struct([("word", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
+
+RESULT_SCHEMA = pa.schema([
+    ("key", pa.string()),
+    ("utt_id", pa.string()),
+    ("text", pa.string()),
+    ("steps", pa.int32()),
+    ("seed", pa.int64()),
+    ("pace", pa.float64()),
+    ("voice", pa.string()),
+    ("wav", pa.string()),
+    ("sampling_rate", pa.int32()),
+    ("num_samples", pa.int64()),
+    ("num_frames", pa.int64()),
+    ("audio_s", pa.float64()),
+    ("wall_s", pa.float64()),
+    ("rtf", pa.float64()),
+    ("phones", pa.list_(pa.string())),
+    ("durations", pa.list_(pa.int32())),
+    ("words", pa.list_(_WORD)),
+    ("node_id", pa.string()),
+])  # fmt: skip
+"""One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s."""
+
+_REJECTS = REJECT_SCHEMA.append(pa.field("key", pa.string())).append(pa.field("wav", pa.string()))
+_FINAL = ("TextError",)  # trying again gives the same; anything else (memory, a lost disk) may not
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sentence to speak at one step count.
+
+    Attributes:
+        utt_id: names the file.
+        text: what to say.
+        steps: of denoising.
+        seed: of the noise.
+        pace: 2.0 is twice as fast.
+        voice: digest of the voice.
+    """
+
+    utt_id: str
+    text: str
+    steps: int
+    seed: int
+    pace: float
+    voice: str
+
+    @property
+    def key(self) -> str:
+        """The same key, the same audio."""
+        values = [self.text, self.voice, self.steps, self.seed, self.pace]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+    @property
+    def wav(self) -> str:
+        """Path of the file below the folder of the results."""
+        return f"{self.steps}/{self.utt_id}.wav"
+
+    def as_row(self) -> dict[str, Any]:
+        """The columns that are known before it is spoken."""
+        return {**asdict(self), "key": self.key, "wav": self.wav}
+
+
+class Results:
+    """The rows of a folder, in memory; `save` writes them.
+
+    Args:
+        folder: folder or s3:// prefix.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._rows = _read(storage.join(folder, "results.parquet"))
+        self._rejects = _read(storage.join(folder, "rejects.parquet"))
+
+    def pending(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks that are neither spoken nor refused for good."""
+        names = {str(task.steps) for task in tasks}
+        present = {wav for name in names for wav in self._present(name)}
+        done = {row["key"] for row in self._rows if row["wav"] in present}
+        done |= {row["key"] for row in self._rejects if row["error_class"] in _FINAL}
+        return [task for task in tasks if task.key not in done]
+
+    def forget(self, tasks: Iterable[Task]) -> None:
+        """Remove the rows of files that are about to be written."""
+        wavs = {task.wav for task in tasks}
+        self._rows = [row for row in self._rows if row["wav"] not in wavs]
+        self._rejects = [row for row in self._rejects if row["wav"] not in wavs]
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep the row of a spoken task, or of a refused one (it has an `error_class`)."""
+        (self._rejects if "error_class" in row else self._rows).append(row)
+
+    def save(self) -> None:
+        """Write both files, each whole or not at all."""
+        _write(storage.join(self.folder, "results.parquet"), self._rows, RESULT_SCHEMA)
+        if self._rejects or storage.exists(storage.join(self.folder, "rejects.parquet")):
+            _write(storage.join(self.folder, "rejects.parquet"), self._rejects, _REJECTS)
+
+    def rows(self, tasks: Iterable[Task]) -> list[dict[str, Any]]:
+        """The spoken rows of some tasks, in the tasks' order."""
+        by_key = {(row["key"], row["wav"]): row for row in self._rows}
+        return [by_key[task.key, task.wav] for task in tasks if (task.key, task.wav) in by_key]
+
+    def rejects(self, tasks: Iterable[Task]) -> list[dict[str, Any]]:
+        """The refused rows of some tasks."""
+        keys = {task.key for task in tasks}
+        return [row for row in self._rejects if row["key"] in keys]
+
+    def _present(self, name: str) -> list[str]:
+        uris = storage.list_files(storage.join(self.folder, name), ".wav")
+        return [f"{name}/{uri.rsplit('/', 1)[1]}" for uri in uris]
+
+
+def rejection(task_row: dict[str, Any], error: Exception) -> dict[str, Any]:
+    """The row of a task that failed."""
+    return {
+        "utt_id": task_row["utt_id"],
+        "stage": "synthesize",
+        "error_class": type(error).__name__,
+        "message": str(error),
+        "source": task_row["text"],
+        "key": task_row["key"],
+        "wav": task_row["wav"],
+    }
+
+
+def median_rtf(rows: Iterable[dict[str, Any]]) -> float:
+    """Median over the files of seconds of computing for a second of audio; NaN for none."""
+    values = [row["rtf"] for row in rows]
+    return float(median(values)) if values else float("nan")
+
+
+def _read(uri: str) -> list[dict[str, Any]]:
+    if not storage.exists(uri):
+        return []
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(storage.read_bytes(uri))).to_pylist()
+    except pa.ArrowException as error:
+        raise StorageError(f"{uri}: damaged ({error}); delete it, and its sentences are spoken again") from error
+    return rows
+
+
+def _write(uri: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+    ordered = sorted(rows, key=lambda row: (row["wav"], row["key"]))
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ordered, schema=schema), buffer)
+    storage.write_bytes(uri, buffer.getvalue())

@@ -1,0 +1,145 @@
+"""WaveGrad 2: phonemes in, waveform out, no mel spectrogram in between (Chen et al., 2021).
+
+Shapes: `B` batch, `N` tokens, `T` frames, `S` = T * samples_per_frame samples, `C` channels of the hidden features.
+
+    training     hidden = encode(tokens); windows of upsample(hidden, true durations); decoder predicts the noise
+    synthesis    hidden = encode(tokens); durations = durations_from_log(predict_durations(hidden));
+                 features = upsample(hidden, durations); cache = decoder.condition(features);
+                 then decoder.denoise(noisy, noise_level, cache) at every step
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wg2.config import ModelConfig
+from wg2.errors import ShapeError
+from wg2.model.decoder import Decoder
+from wg2.model.encoder import Encoder
+from wg2.model.resampling import Resampling, durations_from_log
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a training step needs of the model."""
+
+    eps: Tensor
+    """Predicted noise of the window, [B, S]; zero where `sample_mask` is false."""
+    log_durations: Tensor
+    """Predicted log(1 + frames), [B, N]."""
+    sample_mask: Tensor
+    """True where the window has sound, [B, S]."""
+
+
+class WaveGrad2(nn.Module):
+    """The whole model."""
+
+    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+        """Build it.
+
+        Args:
+            config: widths of all parts.
+            num_tokens: size of the phone inventory, with the padding, which is id 0.
+        """
+        super().__init__()
+        self.samples_per_frame = config.samples_per_frame
+        self.num_tokens = num_tokens
+        self.encoder = Encoder(config.encoder, num_tokens)
+        self.resampling = Resampling(config.resampling, config.encoder.channels)
+        self.decoder = Decoder(config.decoder, config.encoder.channels)
+
+    def encode(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
+        """Hidden features of the tokens, [B, N, C], from ids [B, N] and their mask [B, N].
+
+        Always in float32: the text side costs less than a hundredth of one denoising step.
+
+        Raises:
+            ShapeError: the shapes differ, a row has no token, or an id is not in the inventory.
+        """
+        self._check_tokens(token_ids, token_mask)
+        with torch.autocast(token_ids.device.type, enabled=False):
+            hidden: Tensor = self.encoder(token_ids, token_mask)
+        return hidden
+
+    def predict_durations(self, hidden: Tensor, token_mask: Tensor) -> Tensor:
+        """log(1 + frames) of each token, [B, N]."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.resampling.predict_durations(hidden, token_mask)
+
+    def durations_from_log(self, log_durations: Tensor, token_mask: Tensor, pace: float = 1.0) -> Tensor:
+        """Whole frames >= 0, [B, N], at least one in a row; see `wg2.model.resampling.durations_from_log`."""
+        return durations_from_log(log_durations, token_mask, pace)
+
+    def upsample(
+        self,
+        hidden: Tensor,
+        durations: Tensor,
+        token_mask: Tensor,
+        window_start: Tensor | None = None,
+        window_frames: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Features of the frames [B, T, C] and their mask [B, T]; see `wg2.model.resampling.Resampling.forward`."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            features, frame_mask = self.resampling(hidden, durations, token_mask, window_start, window_frames)
+        return features, frame_mask
+
+    def denoise(self, noisy: Tensor, noise_level: Tensor, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """The noise in `noisy`, [B, S]; see `wg2.model.decoder.Decoder.forward`."""
+        eps: Tensor = self.decoder(noisy, noise_level, features, frame_mask)
+        return eps
+
+    def forward(
+        self,
+        token_ids: Tensor,
+        token_mask: Tensor,
+        durations: Tensor,
+        noisy: Tensor,
+        noise_level: Tensor,
+        window_start: Tensor,
+        window_frames: Tensor | None = None,
+    ) -> Prediction:
+        """One training step's predictions, from windows of the noisy waveform.
+
+        Args:
+            token_ids: the whole utterances, [B, N].
+            token_mask: [B, N].
+            durations: true frames of the tokens, [B, N].
+            noisy: noisy windows, [B, S].
+            noise_level: sqrt of alpha bar, [B].
+            window_start: first frame of each window, [B].
+            window_frames: valid frames of each window, [B]; None: all that lie within the utterance.
+        Raises:
+            ShapeError: windows that are not whole frames, or another argument of the wrong shape.
+        """
+        hidden = self.encode(token_ids, token_mask)
+        log_durations = self.predict_durations(hidden, token_mask)
+        length = self._whole_frames(noisy)
+        features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length)
+        if window_frames is not None:
+            frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
+        # Full windows, by far the most, need no masks inside the decoder.
+        eps = self.denoise(noisy, noise_level, features, None if bool(frame_mask.all()) else frame_mask)
+        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1))
+
+    def _whole_frames(self, noisy: Tensor) -> int:
+        frames, rest = divmod(noisy.shape[-1], self.samples_per_frame)
+        if rest:
+            raise ShapeError(
+                f"model: got windows of {noisy.shape[-1]} samples, wanted a multiple of samples_per_frame="
+                f"{self.samples_per_frame}; cut them at whole frames"
+            )
+        return frames
+
+    def _check_tokens(self, token_ids: Tensor, token_mask: Tensor) -> None:
+        if token_ids.dim() != 2 or token_ids.shape != token_mask.shape:
+            raise ShapeError(
+                f"got token ids {tuple(token_ids.shape)} and a mask {tuple(token_mask.shape)}, both to be [B, N]"
+            )
+        if not bool(token_mask.any(dim=1).all()):
+            raise ShapeError("model: got a row without a token; give every row at least one")
+        if int(token_ids.max()) >= self.num_tokens:
+            raise ShapeError(
+                f"model: got token id {int(token_ids.max())}, but the inventory has {self.num_tokens} with the "
+                "padding; use the inventory that is stored with the voice"
+            )

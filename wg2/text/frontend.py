@@ -1,0 +1,81 @@
+"""Text to words: normalised, split, pronounced, each with the mark that follows it."""
+
+import re
+from collections.abc import Iterator
+
+from wg2.config import TextConfig
+from wg2.errors import TextError
+from wg2.text.lexicon import Lexicon
+from wg2.text.normalize import Normalizer
+from wg2.text.phonemes import Word
+
+_WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?")
+_STRONGEST_FIRST = ("?", "!", ".", "—", ";", ":", ",")
+_SHOWN = 60
+"""Characters of a text that an error message shows."""
+
+
+class Frontend:
+    """The one way from text to phones, for alignment and for synthesis. Cheap to construct."""
+
+    def __init__(self, config: TextConfig) -> None:
+        """Set up normaliser and lexicon; grammar, dictionary and G2P model are loaded when a text first needs them.
+
+        Raises:
+            ConfigError: the user's lexicon has a bad line.
+        """
+        self._normalize = Normalizer(config.grammar_cache)
+        self._lexicon = Lexicon(config.lexicon)
+
+    def spoken(self, text: str) -> str:
+        """The text as it is spoken: numbers and abbreviations in words, punctuation kept."""
+        return self._normalize(text)
+
+    def words(self, text: str) -> tuple[Word, ...]:
+        """The words of `text` (written or already spoken form) with pronunciations and marks.
+
+        Brackets are read as commas, quotes are dropped, of several marks in a row the strongest stays. A hyphenated
+        word is two words, unless the user's lexicon has it.
+
+        Raises:
+            TextError: no pronounceable word at all, or a word of another script, which would be lost in silence.
+        """
+        try:
+            words = tuple(self._split(self.spoken(text)))
+        except TextError as error:
+            raise TextError(f"{error}; in the text {_shown(text)}") from error
+        if not words:
+            raise TextError(
+                f"no pronounceable word in the text {_shown(text)}; give at least one word in Latin letters"
+            )
+        return words
+
+    def _split(self, spoken: str) -> Iterator[Word]:
+        found = [item for match in _WORD.finditer(spoken) for item in self._parts(match)]
+        ends = [start for _, start, _ in found[1:]] + [len(spoken)]
+        for (word, _, end), next_start in zip(found, ends, strict=True):
+            yield Word(word, self._lexicon.pronounce(word), _mark(spoken[end:next_start]))
+
+    def _parts(self, match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
+        """(word, start, end) of a match: whole, or cut at its hyphens."""
+        if self._lexicon.in_user_file(match[0]):
+            yield match[0], *match.span()
+            return
+        for part in re.finditer(r"[^-]+", match[0]):
+            start = match.start() + part.start()
+            yield self._without_quotes(part[0]), start, start + len(part[0])
+
+    def _without_quotes(self, word: str) -> str:
+        """An apostrophe at the edge stays where it belongs to the word: 'tis, 'em."""
+        bare = word.strip("'")
+        if bare == word or (word[0] == "'" and word[-1] != "'" and self._lexicon.lists(word)):
+            return word
+        return bare
+
+
+def _mark(between: str) -> str:
+    return next((mark for mark in _STRONGEST_FIRST if mark in between), "")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")

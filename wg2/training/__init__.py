@@ -1,0 +1,16 @@
+"""Training: one optimisation step, the moving average, validation, and the loop with its checkpoints.
+
+Knows torch and torch.distributed, neither Ray nor MLflow. Nothing here keeps a hidden random state: weights follow from
+the seed; order and windows, noise levels, noise and dropout from (seed, step, place in the whole batch). So a resumed
+training continues bit for bit, and the number of workers changes sums by rounding only. Dropout and ZoneOut are the
+exception: their masks are drawn for a worker's whole share, so they depend on (seed, step, rank, share).
+
+    parts.py    learning rate, moving average, batch norm over all workers
+    trainer.py  `Trainer`: a step, a validation, save and restore
+    session.py  `Session`: the loop in its folder; `check`: what must fit before the first step
+"""
+
+from wg2.training.session import Session, check, open_session
+from wg2.training.trainer import Sections, Trainer
+
+__all__ = ["Sections", "Session", "Trainer", "check", "open_session"]

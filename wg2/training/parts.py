@@ -1,0 +1,73 @@
+"""The parts of a training step: learning rate, moving average, batch norm over all workers.
+
+Shapes: M valid positions of a worker's share, C channels.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from wg2.config import TrainConfig
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up to the peak, then a half cosine down to a tenth of it at the last step.
+
+    Args:
+        step: counted from 0.
+        config: `learning_rate`, `warmup_steps`, `steps`.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    part = min((step - config.warmup_steps) / max(config.steps - 1 - config.warmup_steps, 1), 1.0)
+    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * part)))
+
+
+def average_decay(updates: int, decay: float) -> float:
+    """Decay of the moving average after `updates` updates: low at first, so that initial weights are soon forgotten.
+
+    min(decay, (1 + n) / (10 + n)): the first update takes 9 / 10 of the new weights; 0.9999 is reached after 90,000.
+    A constant one would still keep 37 % of the random initial weights after 10,000.
+    """
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+@torch.no_grad()
+def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    """Make `averaged` decay * averaged + (1 - decay) * model; the batch statistics, averages already, are copied."""
+    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1.0 - decay)
+    for mine, new in zip(averaged.buffers(), model.buffers(), strict=True):
+        mine.copy_(new)
+
+
+class SyncedNorm(nn.BatchNorm1d):
+    """Batch norm over the rows of all workers: torch's own SyncBatchNorm works on GPUs only, and weighs all alike."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[M, C] -> [M, C]; M differs between the workers."""
+        if not self.training:
+            return super().forward(input)
+        total = all_reduce(input.new_tensor([len(input)]))  # type: ignore[no-untyped-call]
+        mean = all_reduce(input.sum(dim=0)) / total  # type: ignore[no-untyped-call]
+        variance = all_reduce((input - mean).square().sum(dim=0)) / total  # type: ignore[no-untyped-call]
+        self._track(mean.detach(), variance.detach() * total / (total - 1))
+        normal: Tensor = (input - mean) * torch.rsqrt(variance + self.eps)
+        return normal * self.weight + self.bias
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+
+def synchronise_norms(model: nn.Module) -> None:
+    """Make every batch norm of `model` a `SyncedNorm`; names and values stay."""
+    for module in model.modules():
+        if type(module) is nn.BatchNorm1d:
+            module.__class__ = SyncedNorm

@@ -1,0 +1,325 @@
+"""A model in training: one step, one validation, save and restore.
+
+Shapes: B windows of a worker, N tokens, S samples.
+"""
+
+import copy
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+
+from wg2 import checkpoint
+from wg2.checkpoint import VoiceInfo
+from wg2.config import DiffusionConfig, ModelConfig, TextConfig, TrainConfig
+from wg2.dataset.ledger import DatasetInfo
+from wg2.dataset.loader import Batch
+from wg2.diffusion.noise import gaussian
+from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
+from wg2.diffusion.schedule import training_schedule
+from wg2.errors import DatasetError, TrainingError
+from wg2.model.wavegrad2 import WaveGrad2
+from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
+
+VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
+
+_LEVELS, _NOISE, _DROPOUT, _VALIDATION = range(4)  # streams of random numbers
+_FREE = {
+    "steps", "workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints", "max_skipped_steps",
+    "max_failures", "log_every", "validation_windows",
+}  # fmt: skip
+"""Settings of [train] that a resumed training may change."""
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The parts of the configuration that training obeys."""
+
+    train: TrainConfig
+    model: ModelConfig
+    diffusion: DiffusionConfig
+    text: TextConfig
+
+    def fixed(self) -> dict[str, Any]:
+        """The settings, by section, that make a training the one it is."""
+        train = {name: value for name, value in asdict(self.train).items() if name not in _FREE}
+        return {"train": train, "model": asdict(self.model), "diffusion": asdict(self.diffusion)}
+
+
+class Trainer:
+    """A model in training, on one device of `world_size`."""
+
+    def __init__(
+        self,
+        sections: Sections,
+        info: DatasetInfo,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Initialise the weights from the seed, the same on all workers.
+
+        Args:
+            sections: the configuration.
+            info: the data set: its inventory is the model's, its identity travels with the weights.
+            rank: which worker this is.
+            world_size: of how many; above 1, torch.distributed is initialised.
+            device: where to compute.
+        """
+        torch.set_num_threads(sections.train.threads)
+        torch.manual_seed(sections.train.seed)
+        self.sections, self.config, self.info = sections, sections.train, info
+        self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
+        self.schedule = training_schedule(sections.diffusion)
+        self.model = WaveGrad2(sections.model, num_tokens=len(info.phones) + 1).to(device)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        if world_size > 1:
+            synchronise_norms(self.model)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.step, self.skipped, self.skipped_in_row = 0, 0, 0
+
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """One optimisation step on this worker's share of the batch.
+
+        A step whose loss or gradient is not finite changes nothing but its count.
+
+        Returns:
+            The losses of the whole batch, the gradient's norm before clipping and the learning rate.
+        Raises:
+            TrainingError: `max_skipped_steps` non-finite steps in a row.
+        """
+        self.model.train()
+        statistics = [buffer.clone() for buffer in self.model.buffers()]
+        losses = self._backward(batch.to(self.device))
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        rate = learning_rate(self.step, self.config)
+        if math.isfinite(norm) and math.isfinite(sum(losses)):
+            self._update(rate)
+        else:
+            self._skip(statistics)
+        self.step += 1
+        total = losses[0] + self.config.duration_weight * losses[1]
+        return {
+            "loss/noise": losses[0], "loss/duration": losses[1], "loss/total": total,
+            "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
+        }  # fmt: skip
+
+    def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Losses of the averaged weights on held-out windows, with fixed noise at fixed noise levels.
+
+        Args:
+            batches: all held-out windows, the same for every worker; each worker takes its share of the batches.
+        """
+        sums = torch.zeros(len(VALIDATION_LEVELS) + 3, dtype=torch.float64)
+        first = 0
+        for index, batch in enumerate(batches):
+            if index % self.world_size == self.rank:
+                sums += self._validate_batch(batch.to(self.device), first)
+            first += len(batch.utt_ids)
+        self._sum(sums)
+        *levels, duration, samples, tokens = sums.tolist()
+        by_level = [level / samples for level in levels]
+        named = {f"val/noise_{level}": value for level, value in zip(VALIDATION_LEVELS, by_level, strict=True)}
+        return {"val/noise": sum(by_level) / len(by_level), "val/duration": duration / tokens, **named}
+
+    def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
+        """The averaged weights and what is to be known about them."""
+        info = VoiceInfo(
+            model=self.sections.model,
+            diffusion=self.sections.diffusion,
+            text=self.sections.text,
+            phones=self.info.phones,
+            sampling_rate=self.info.sampling_rate,
+            samples_per_frame=self.info.samples_per_frame,
+            step=self.step,
+            dataset=self.info.identity,
+        )
+        return self.averaged.state_dict(), info
+
+    def save(self, root: Path, facts: dict[str, Any]) -> Path:
+        """Write the state below `root`; see `wg2.checkpoint`. `facts` are the loop's own."""
+        moments = self.optimizer.state_dict()["state"]
+        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
+        tensors |= {f"adam/{index}/{key}": value for index in moments for key, value in moments[index].items()}
+        own = {
+            "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
+            "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
+        }  # fmt: skip
+        return checkpoint.save_state(root, self.step, tensors, {**own, **facts})
+
+    def restore(self, folder: Path) -> dict[str, Any]:
+        """Continue from a state that `save` wrote, at any number of workers.
+
+        Returns:
+            The state's facts.
+        Raises:
+            CheckpointError: the state is damaged or of another shape.
+            DatasetError: it was trained on another data set or inventory.
+            TrainingError: it was trained with other settings.
+        """
+        tensors, facts = checkpoint.load_state(folder)
+        check_state(facts, self.sections, self.info, folder)
+        where = str(folder / "state.safetensors")
+        checkpoint.load_weights(self.model, _below(tensors, "model/"), where)
+        checkpoint.load_weights(self.averaged, _below(tensors, "averaged/"), where)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below(tensors, "adam/").items():
+            index, key = name.split("/")
+            moments.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.step, self.skipped, self.skipped_in_row = facts["step"], facts["skipped"], facts["skipped_in_row"]
+        return facts
+
+    def _backward(self, batch: Batch) -> list[float]:
+        """Leave the whole batch's gradient in the parameters; the whole batch's noise and duration losses.
+
+        A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        noise, duration = self._losses(batch)
+        counts = torch.stack((batch.window_frames.sum(), batch.token_mask.sum())).to(noise.dtype)
+        weights = counts / self._sum(counts.clone())
+        weighted = torch.stack((noise, duration)) * weights
+        (weighted[0] + self.config.duration_weight * weighted[1]).backward()  # type: ignore[no-untyped-call]
+        losses = weighted.detach()
+        if self.world_size > 1:
+            self._sum_gradients(losses)
+        return list(losses.tolist())
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
+        levels, eps = self._noise(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+            prediction = self.model(
+                batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
+                levels, batch.window_start, batch.window_frames,
+            )  # fmt: skip
+        noise = noise_loss(eps, prediction.eps, prediction.sample_mask)
+        return noise, duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+
+    def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
+        size = len(batch.utt_ids)
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, _LEVELS, self.step))
+        levels = sample_noise_level(self.schedule, size * self.world_size, generator)
+        places = range(self.rank * size, (self.rank + 1) * size)
+        length = batch.waveform.shape[1]
+        rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
+        return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
+
+    def _update(self, rate: float) -> None:
+        self.skipped_in_row = 0
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        update_average(self.averaged, self.model, average_decay(self.step - self.skipped, self.config.ema_decay))
+
+    def _skip(self, statistics: Sequence[Tensor]) -> None:
+        """Take back what the forward pass did to the batch statistics, and count."""
+        for buffer, before in zip(self.model.buffers(), statistics, strict=True):
+            buffer.copy_(before)
+        self.skipped, self.skipped_in_row = self.skipped + 1, self.skipped_in_row + 1
+        if self.skipped_in_row >= self.config.max_skipped_steps:
+            raise TrainingError(
+                f"step {self.step + 1}: loss or gradient not finite, {self.skipped_in_row} steps in a row "
+                f"(train.max_skipped_steps); lower train.learning_rate (now {self.config.learning_rate:g}), "
+                "or check the data"
+            )
+
+    def _validate_batch(self, batch: Batch, first: int) -> Tensor:
+        """Sums over one batch: absolute error by noise level, duration error; then the samples and tokens."""
+        size, length = batch.waveform.shape
+        samples = batch.window_frames.sum() * self.info.samples_per_frame
+        sums = []
+        with torch.inference_mode():
+            for stream, level in enumerate(VALIDATION_LEVELS):
+                eps = torch.stack(
+                    [gaussian(_VALIDATION + place, stream, 0, length) for place in range(first, first + size)]
+                )
+                eps, levels = eps.to(self.device), torch.full((size,), level, device=self.device)
+                prediction = self.averaged(
+                    batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
+                    levels, batch.window_start, batch.window_frames,
+                )  # fmt: skip
+                sums.append(noise_loss(eps, prediction.eps, prediction.sample_mask) * samples)
+            tokens = batch.token_mask.sum()
+            sums.append(duration_loss(prediction.log_durations, batch.durations, batch.token_mask) * tokens)
+        return torch.stack([*sums, samples, tokens]).double().cpu()
+
+    def _sum_gradients(self, losses: Tensor) -> None:
+        """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
+        self._sum(flat)
+        pieces = torch.split(flat, [*(parameter.numel() for parameter in parameters), len(losses)])
+        for parameter, piece in zip(parameters, pieces, strict=False):
+            parameter.grad = piece.view_as(parameter)
+        losses.copy_(pieces[-1])
+
+    def _sum(self, tensor: Tensor) -> Tensor:
+        """Sum over the workers, in place."""
+        if self.world_size > 1:
+            moved = tensor.to(self.device)
+            distributed.all_reduce(moved)
+            tensor.copy_(moved)
+        return tensor
+
+
+def check_state(facts: dict[str, Any], sections: Sections, info: DatasetInfo, folder: Path) -> None:
+    """Refuse to go on with other settings or data than a state's.
+
+    Args:
+        facts: of the state.
+        sections: the settings now.
+        info: the data set now.
+        folder: the state's.
+    Raises:
+        DatasetError: it was trained on another data set or inventory.
+        TrainingError: it was trained with other settings.
+    """
+    if tuple(facts["phones"]) != info.phones:
+        odd = sorted(set(facts["phones"]) ^ set(info.phones))
+        raise DatasetError(
+            f"{folder}: trained with {len(facts['phones'])} phones, {info.root} has {len(info.phones)} "
+            f"(not in both: {' '.join(odd)}); use the old data set, or another --dir"
+        )
+    if facts["dataset"] != info.identity:
+        raise DatasetError(
+            f"{folder}: trained on the data set {facts['dataset'][:12]}, but {info.root} is "
+            f"{info.identity[:12]}; use the old data set, or another --dir"
+        )
+    old, new = (dict(_leaves(tree)) for tree in (facts["settings"], sections.fixed()))
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            raise TrainingError(
+                f"{name}: got {new.get(name)}, but {folder} was trained with {old.get(name)}; "
+                "use the old value, or another --dir"
+            )
+
+
+def _mix(*numbers: int) -> int:
+    """A 63-bit seed for a stream of random numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings as flat names and values; tuples and JSON's lists alike."""
+    if isinstance(tree, dict):
+        yield from itertools.chain.from_iterable(
+            _leaves(tree[key], f"{prefix}.{key}" if prefix else key) for key in tree
+        )
+    else:
+        yield prefix, str(tree).replace("[", "(").replace("]", ")")
