@@ -1,6 +1,6 @@
 """How fast a recording becomes a clip: decode, mono, resample, trim, loudness, FLAC. One core, one JSON line.
 
-    python benchmarks/audio.py [FOLDER of wav or flac files]
+python benchmarks/audio.py [FOLDER of wav or flac files]
 """
 
 import json

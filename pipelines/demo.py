@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pipelines import prepare, runtime, synthesize, train
+from pipelines.train_record import TrainSummary
 from wg2 import storage
 from wg2.config import Config, load
 from wg2.dataset.ledger import open_dataset
@@ -62,7 +63,7 @@ def _stage(name: str, work: Callable[[], T]) -> T:
 def _summary(
     config: Config,
     prepared: prepare.PrepareSummary,
-    trained: train.TrainSummary,
+    trained: TrainSummary,
     spoken: synthesize.SynthesisSummary,
 ) -> dict[str, Any]:
     """All but the seconds."""
@@ -75,7 +76,9 @@ def _summary(
             "run_id": trained.run_id,
         },
         "model": {"name": trained.model, "version": trained.version},
-        "synthesis": [{"steps": e.steps, "rtf": e.rtf if e.files else None, "files": list(e.files)} for e in spoken.steps],
+        "synthesis": [
+            {"steps": e.steps, "rtf": e.rtf if e.files else None, "files": list(e.files)} for e in spoken.steps
+        ],
         "report": _report_uri(config),
         "seconds": 0.0,
     }
@@ -92,7 +95,7 @@ def _stored(config: Config) -> dict[str, Any] | None:
         return None
 
 
-def _write_report(config: Config, trained: train.TrainSummary, spoken: synthesize.SynthesisSummary) -> None:
+def _write_report(config: Config, trained: TrainSummary, spoken: synthesize.SynthesisSummary) -> None:
     info = open_dataset(config.dataset_dir)
     report = Report(
         title=f"{trained.model}: from a corpus to a voice",
@@ -112,7 +115,7 @@ def _write_report(config: Config, trained: train.TrainSummary, spoken: synthesiz
     storage.write_bytes(_report_uri(config), render(report).encode())
 
 
-def _note(trained: train.TrainSummary) -> str:
+def _note(trained: TrainSummary) -> str:
     if trained.steps >= _SPEAKS_AFTER:
         return ""
     return (
@@ -123,7 +126,7 @@ def _note(trained: train.TrainSummary) -> str:
     )
 
 
-def _print_places(config: Config, trained: train.TrainSummary, summary: dict[str, Any]) -> None:
+def _print_places(config: Config, trained: TrainSummary, summary: dict[str, Any]) -> None:
     python, voice = _python(), f"models:/{trained.model}@champion"
     say = f'{python} -m wg2 say "Hello there." --voice {trained.voice} -o hello.wav'
     print(f"""

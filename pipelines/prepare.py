@@ -6,6 +6,7 @@ ray job submit --working-dir . -- python pipelines/prepare.py --corpus.root s3:/
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import ray
 from ray.exceptions import RayActorError
+from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
 from wg2 import storage
@@ -119,24 +121,29 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
 
 
 def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:
-    names = ", ".join([*list(work.pending)[:3], "..."])
+    names, why = ", ".join(list(work.pending)[:4]), str(error).partition("\n")[0]
     if not rounds_left:
-        raise DatasetError(f"a worker died {_ROUNDS} times, at one of the units {names}: {error}") from error
-    print(f"prepare: a worker died; {len(work.pending)} units go again ({names}): {error}", flush=True)
+        raise DatasetError(
+            f"a worker died {_ROUNDS} times, at one of {len(work.pending)} units ({names} ...): {why}; a crash of the "
+            "aligner or a lack of memory; what is committed stays"
+        ) from error
+    print(f"prepare: a worker died ({why}); {len(work.pending)} units go again", flush=True)
 
 
 def _results(recipe: Recipe, ledger: Ledger, pending: list[str]) -> Iterator[tuple[Manifest, str]]:
     """Manifests and node ids, as the units finish."""
     size = min(recipe.prepare.workers or runtime.cpus(), len(pending))
-    results = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending)).map_batches(
-        UnitWorker,
-        fn_constructor_args=(ledger.root, ledger.config_hash, recipe),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
-        num_cpus=1,
-        max_restarts=0,
-        scheduling_strategy="SPREAD",
-    )
+    items = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending))
+    with warnings.catch_warnings():  # max_restarts has no other way in, although this one is announced to go
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        results = items.map_batches(
+            UnitWorker,
+            fn_constructor_args=(ledger.root, ledger.config_hash, recipe),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            max_restarts=0,
+        )
     for row in results.iter_rows():
         yield Manifest(**json.loads(str(row["manifest"]))), str(row["node"])
 

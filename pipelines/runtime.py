@@ -50,10 +50,21 @@ def connect() -> None:
 
 
 def _start_local() -> None:
-    """One logical CPU more than there are cores: an actor pool that takes them all would starve Ray's own tasks."""
+    """A private Ray; a second try on a machine so busy that Ray's own limit of 30 s was too short."""
     _sweep_killed()
+    try:
+        _init_local()
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        print("Ray did not start within 30 s: the machine is busy; trying once more", file=sys.stderr)
+        _init_local()
+
+
+def _init_local() -> None:
+    """One logical CPU more than there are cores: an actor pool that takes them all would starve Ray's own tasks."""
     folder = tempfile.mkdtemp(prefix="wg2-ray-", dir="/tmp")  # a socket's path has 107 bytes at most
-    atexit.register(_stop_local, folder, _lock(folder))
+    _afterwards.callback(_remove, folder, _lock(folder))
     ray.init(
         address="local",
         include_dashboard=False,
@@ -64,8 +75,18 @@ def _start_local() -> None:
     )
 
 
-def _stop_local(folder: str, lock: int) -> None:
+def disconnect() -> None:
+    """Leave the cluster, or stop the private Ray and delete its folder."""
     ray.shutdown()
+    _afterwards.close()
+
+
+_afterwards = contextlib.ExitStack()
+"""What is left to do when Ray has stopped."""
+atexit.register(disconnect)
+
+
+def _remove(folder: str, lock: int) -> None:
     os.close(lock)
     if not _keep_logs:
         shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +157,7 @@ def main(job: Callable[[], Any]) -> None:
         code = 1
         _report(error)
     finally:
-        ray.shutdown()
+        disconnect()
     if code:
         sys.exit(code)
 

@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import ray
 from ray.exceptions import RayActorError
+from ray.util.annotations import RayDeprecationWarning
 from pipelines import runtime
 
 from wg2 import storage
@@ -30,7 +32,8 @@ from wg2.evaluation.results import Results, Task, median_rtf, rejection
 from wg2.text.frontend import Frontend
 
 _SAVE_EVERY_S = 10.0
-_TASKS_IN_A_BLOCK = 8
+_FEW_TASKS, _TASKS_IN_A_BLOCK = 256, 8
+"""A result is seen when its block is done: of a few tasks each is a block of its own."""
 _ROUNDS = 3
 """How often the rest is tried when a worker dies."""
 
@@ -283,18 +286,19 @@ def _results(
     runtime.connect()
     runtime.quiet_data()
     workers = min(settings.workers or runtime.cpus(), len(pending))
-    blocks = min(len(pending), max(workers, len(pending) // _TASKS_IN_A_BLOCK))
-    items = [{"task": json.dumps(task.as_row())} for task in pending]
-    spoken = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
-        SpeakingWorker,
-        batch_size=1,
-        fn_constructor_args=(voice.files, folder, "cuda" if settings.use_gpu else "cpu"),
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=1,
-        num_gpus=1 if settings.use_gpu else None,
-        max_restarts=0,
-        scheduling_strategy="SPREAD",
-    )
+    blocks = min(len(pending), max(_FEW_TASKS, len(pending) // _TASKS_IN_A_BLOCK))
+    items = ray.data.from_items([{"task": json.dumps(task.as_row())} for task in pending], override_num_blocks=blocks)
+    with warnings.catch_warnings():  # max_restarts has no other way in, although this one is announced to go
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        spoken = items.map_batches(
+            SpeakingWorker,
+            fn_constructor_args=(voice.files, folder, "cuda" if settings.use_gpu else "cpu"),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=1 if settings.use_gpu else None,
+            max_restarts=0,
+        )
     for row in spoken.iter_rows():
         yield json.loads(str(row["result"]))
 

@@ -4,6 +4,7 @@ python pipelines/train.py --dir runs/lj --train.steps 200000
 ray job submit --working-dir . -- python pipelines/train.py --config configs/ljspeech.toml --train.workers 8
 """
 
+import logging
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -107,6 +108,7 @@ def _worker(settings: dict[str, Any]) -> Any:
     """One rank. What all ranks meet alike is returned as text, so that Ray does not try it again."""
     job: Job = settings["job"]
     mailbox: Queue = settings["mailbox"]
+    logging.getLogger().setLevel(logging.WARNING)  # Ray prints each report
     context = ray.train.get_context()
     rank, size = context.get_world_rank(), context.get_world_size()
     mailbox.put((rank, ray.get_runtime_context().get_node_id()))

@@ -42,6 +42,11 @@ class Monitor(threading.Thread):
         self.ended.set()
         self.join()
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Node ids of the workers, by rank."""
+        return tuple(self._nodes[rank] for rank in sorted(self._nodes))
+
     def run(self) -> None:
         """Read the mailbox until the training ended and it is empty."""
         with runtime.Progress("train", "steps", self.steps, self.step) as progress:
@@ -66,7 +71,7 @@ class Monitor(threading.Thread):
                     self._deliver()
 
     def _deliver(self) -> None:
-        """MLflow's troubles do not stop a training: its history is on the disk, and is delivered at the end or later."""
+        """MLflow's troubles stop no training: its history is on the disk, and is delivered at the end or later."""
         if not self.tracked.done():
             return
         try:

@@ -1,6 +1,7 @@
 """What a training leaves behind: its MLflow run, the registered voice, and train.json."""
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import Any
 
 from wg2 import checkpoint, storage
 from wg2.checkpoint import MetricRow
-from wg2.config import Config, digest
+from wg2.config import Config
 from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import TrackingError
 from wg2.tracking import Run, git_commit, resolve_voice
@@ -66,7 +67,8 @@ class Job:
     @property
     def run_key(self) -> str:
         """What makes this training one MLflow run: its folder, its settings and its data."""
-        return digest({"folder": str(self.folder), "settings": self.sections.fixed(), "dataset": self.info.identity})
+        facts = {"folder": str(self.folder), "settings": self.sections.fixed(), "dataset": self.info.identity}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 import tiny_voice
+import torch
 
 from wg2 import load_voice
 from wg2.errors import CheckpointError, ConfigError, TextError, Wg2Error
-from wg2.synthesis import Sentence, Voice, split_sentences, word_intervals
+from wg2.synthesis import Sentence, Voice, split_sentences, within_range, word_intervals
 from wg2.text.phonemes import Word
 
 BIRDS = ("sil", "B", "ER1", "D", "Z", "_", "S", "IH1", "NG", ".")
@@ -68,7 +69,16 @@ def test_a_text_is_its_sentences_one_after_the_other(voice: Voice):
     assert [part.phones[-1] for part in parts] == [".", "?", "!"]
     np.testing.assert_array_equal(whole.waveform, np.concatenate([part.waveform for part in parts]))
     assert whole.durations == sum((part.durations for part in parts), ())
-    assert [word.label.lower() for word in whole.words] == "two birds sang why because of the rain".split()
+    assert [word.label.lower() for word in whole.words] == [
+        "two",
+        "birds",
+        "sang",
+        "why",
+        "because",
+        "of",
+        "the",
+        "rain",
+    ]
 
 
 def test_words_follow_each_other_inside_the_speech(voice: Voice):
@@ -132,6 +142,27 @@ def test_zero_steps_and_pace_are_config_errors(voice: Voice):
     for settings in ({"steps": 0}, {"pace": 0.0}):
         with pytest.raises(ConfigError):
             voice.say(phones=BIRDS, **settings)
+
+
+def test_noise_that_implies_a_waveform_in_range_is_left_alone():
+    generator = torch.Generator().manual_seed(0)
+    level = torch.tensor([[0.08], [0.6], [0.999]])
+    waveform, eps = 0.3 * torch.randn(3, 99, generator=generator).clamp(-3, 3), torch.randn(3, 99, generator=generator)
+    noisy = level * waveform + (1 - level**2).sqrt() * eps
+    assert torch.equal(within_range(eps, noisy, level), eps)
+
+
+def test_noise_that_implies_a_waveform_out_of_range_then_implies_its_edge():
+    level, eps, noisy = torch.tensor([[0.6]]), torch.tensor([[-5.0, 5.0]]), torch.tensor([[0.5, 0.5]])
+    implied = (noisy - 0.8 * within_range(eps, noisy, level)) / 0.6
+    torch.testing.assert_close(implied, torch.tensor([[1.0, -1.0]]))
+
+
+def test_a_voice_that_speaks_nan_is_refused(tmp_path: Path):
+    voice = load_voice(tiny_voice.save(tmp_path / "voice"))
+    voice.model.decoder.post.bias.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="NaN"):
+        voice.say(phones=BIRDS, steps=2)
 
 
 def test_sentences_end_at_full_stops_question_and_exclamation_marks_only():

@@ -1,4 +1,4 @@
-"""A voice of random weights and the smallest widths: it speaks noise, but of the right shape, in milliseconds."""
+"""A voice of the smallest widths: its weights are random, but it makes sounds of the right shape in milliseconds."""
 
 from pathlib import Path
 
@@ -12,24 +12,22 @@ from wg2.text.phonemes import ALL_SYMBOLS
 MODEL = ModelConfig(
     encoder=EncoderConfig(channels=16, conv_layers=1),
     resampling=ResamplingConfig(duration_channels=16, range_channels=16),
-    decoder=DecoderConfig(
-        pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)
-    ),
+    decoder=DecoderConfig(pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)),
 )
 
 
-def save(folder: Path, *, seed: int = 0, model: ModelConfig = MODEL, phones: tuple[str, ...] = ALL_SYMBOLS) -> Path:
-    torch.manual_seed(seed)
-    network = WaveGrad2(model, num_tokens=len(phones) + 1)
+def save(folder: Path, seed: int = 0) -> Path:
+    """A voice folder; another seed, other weights."""
     info = VoiceInfo(
-        model=model,
+        model=MODEL,
         diffusion=DiffusionConfig(),
         text=TextConfig(),
-        phones=phones,
+        phones=ALL_SYMBOLS,
         sampling_rate=24_000,
-        samples_per_frame=model.samples_per_frame,
+        samples_per_frame=MODEL.samples_per_frame,
         step=0,
         dataset="none",
     )
-    save_voice(folder, network.state_dict(), info)
+    torch.manual_seed(seed)
+    save_voice(folder, WaveGrad2(MODEL, num_tokens=len(ALL_SYMBOLS) + 1).state_dict(), info)
     return folder

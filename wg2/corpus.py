@@ -4,6 +4,7 @@ The LJSpeech layout is `metadata.csv` (UTF-8, no header, `id|raw|normalised`, no
 another format. A recording that is missing is no error here: it becomes a reject when it is read.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from wg2.config import BUNDLED, CorpusConfig
 from wg2.errors import CorpusError, StorageError
 
 METADATA = "metadata.csv"
+SPEAKER = "single"
+"""The one speaker of an LJSpeech layout, which has no name there."""
 AUDIO_FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a")
 """In order of preference, where an utterance is there in several."""
 
@@ -25,7 +28,7 @@ class Recording:
         uri: its audio, a path or s3:// uri.
         text: what is said, as written.
         text_norm: the corpus' own normalised transcript, '' when it has none.
-        speaker: who says it; one for LJSpeech layouts.
+        speaker: who says it.
     """
 
     utt_id: str
@@ -45,23 +48,22 @@ def read(config: CorpusConfig) -> Iterator[Recording]:
     lines = _metadata_lines(root)
     audio = _audio_files(storage.join(root, "wavs"))
     seen: dict[str, int] = {}
+    columns = 0
     for number, line in lines:
         where = f"{storage.join(root, METADATA)}:{number}"
-        utt_id, text, text_norm = _fields(line, where)
+        fields = [field.strip() for field in line.split("|")]
+        columns = columns or len(fields)
+        _check(fields, columns, where)
+        utt_id, text, text_norm = (*fields, "")[:3]
         if utt_id in seen:
             raise CorpusError(f"{where}: utterance {utt_id!r} is already in line {seen[utt_id]}; ids must be unique")
         seen[utt_id] = number
         uri = audio.get(utt_id) or storage.join(root, "wavs", f"{utt_id}.wav")
-        yield Recording(utt_id, uri, text, text_norm, speaker=_name(root))
+        yield Recording(utt_id, uri, text, text_norm, SPEAKER)
         if len(seen) == config.limit:
             return
     if not seen:
         raise CorpusError(f"{storage.join(root, METADATA)}: no line with an utterance; wanted id|raw|normalised")
-
-
-def _name(root: str) -> str:
-    """The corpus' name stands for its one speaker."""
-    return "slt" if root == str(bundled.CORPUS) else root.rstrip("/").rpartition("/")[2]
 
 
 def _metadata_lines(root: str) -> Iterable[tuple[int, str]]:
@@ -70,7 +72,7 @@ def _metadata_lines(root: str) -> Iterable[tuple[int, str]]:
     try:
         data = storage.read_bytes(uri)
     except StorageError as error:
-        raise CorpusError(f"{uri}: no such file; corpus.root must name a folder with {METADATA} and wavs/") from error
+        raise CorpusError(f"{error}; corpus.root must name a folder with {METADATA} and wavs/") from error
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if line.strip():
             yield number, _decode(line, f"{uri}:{number}")
@@ -85,18 +87,16 @@ def _decode(line: bytes, where: str) -> str:
         ) from error
 
 
-def _fields(line: str, where: str) -> tuple[str, str, str]:
-    fields = line.split("|")
-    if len(fields) not in (2, 3):
+def _check(fields: list[str], columns: int, where: str) -> None:
+    """A line has the fields of the first one, two or three, and an id that is a safe file name."""
+    if len(fields) not in (2, 3) or len(fields) != columns:
         noun = "field" if len(fields) == 1 else "fields"
-        raise CorpusError(f"{where}: got {len(fields)} {noun}, wanted id|raw|normalised or id|raw: {line[:60]!r}")
-    utt_id, text, text_norm = (*(field.strip() for field in fields), "")[:3]
-    unsafe = not utt_id or utt_id.startswith(".") or ".." in utt_id or any(char in utt_id for char in "/\\\0")
-    if unsafe or not utt_id.isprintable():
-        raise CorpusError(
-            f"{where}: utterance id {utt_id!r} is not a plain file name; use letters, digits, '-' and '_'"
-        )
-    return utt_id, text, text_norm
+        wanted = "id|raw" if columns == 2 and len(fields) != 2 else "id|raw|normalised"
+        raise CorpusError(f"{where}: got {len(fields)} {noun}, wanted {wanted}: {'|'.join(fields)[:60]!r}")
+    utt_id = fields[0]
+    safe = utt_id.isprintable() and not utt_id.startswith(".") and not re.search(r"\.\.|[/\\]", utt_id)
+    if not utt_id or not safe:
+        raise CorpusError(f"{where}: utterance id {utt_id!r} is not a file name; use letters, digits, '-' and '_'")
 
 
 def _audio_files(folder: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from wg2.checkpoint import VoiceInfo, load_voice_files, load_weights
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.samplers import sample
 from wg2.diffusion.schedule import Schedule, inference_schedule
-from wg2.errors import ConfigError, TextError
+from wg2.errors import CheckpointError, ConfigError, TextError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import BOUNDARY, MARKS, SILENCE, Inventory, Word, tokens
@@ -121,6 +121,7 @@ class Voice:
             TextError: there is no pronounceable word.
             DatasetError: a phone that this voice never learned.
             ConfigError: `steps`, `seed` or `pace` out of range, or `durations` that do not fit.
+            CheckpointError: what the voice speaks is not finite.
             ScheduleError: more steps than the voice was trained with.
         """
         return _join(list(self.stream(text, steps, seed, pace, durations, phones)))
@@ -177,6 +178,8 @@ class Voice:
         hop = self.info.samples_per_frame
         lengths = [hop * sum(frames) for frames in durations]
         waveforms = self._decode(sentences, lengths, features, frame_mask, schedule)
+        if not bool(waveforms.isfinite().all()):
+            raise CheckpointError("the voice spoke NaN: its weights are damaged, or its training went astray")
         rows = zip(sentences, durations, waveforms.cpu().numpy(), lengths, strict=True)
         return [self._speech(sentence, frames, row[:length]) for sentence, frames, row, length in rows]
 
@@ -216,7 +219,7 @@ class Voice:
             return _padded(rows).to(self.device)
 
         def denoise(noisy: Tensor, noise_level: Tensor) -> Tensor:
-            return self.model.decoder.denoise(noisy, noise_level, cache)
+            return within_range(self.model.decoder.denoise(noisy, noise_level, cache), noisy, noise_level[:, None])
 
         return sample(denoise, noise, schedule)
 
@@ -239,6 +242,23 @@ def load_voice(folder: str | Path, device: str = "cpu") -> Voice:
     model = WaveGrad2(info.model, num_tokens=Inventory(info.phones).num_tokens)
     load_weights(model, weights, str(folder))
     return Voice(info, model, torch.device(device))
+
+
+def within_range(eps: Tensor, noisy: Tensor, noise_level: Tensor) -> Tensor:
+    """The predicted noise, changed where the waveform that it implies leaves [-1, 1].
+
+    That waveform is x = (noisy - s * eps) / level with s = sqrt(1 - level^2). Few steps, or little training, make it
+    overshoot, and each step would amplify that; the samplers of DDPM clip it too (`clip_denoised`, Ho et al., 2020).
+    Where it is in range, `eps` is returned to the bit.
+
+    Args:
+        eps: [B, S].
+        noisy: [B, S].
+        noise_level: sqrt of alpha bar, in (0, 1), [B, 1].
+    """
+    spread = (1.0 - noise_level.double().square()).sqrt().float()  # 1 - level^2 cancels
+    implied = (noisy - spread * eps) / noise_level
+    return eps + (implied - implied.clamp(-1.0, 1.0)) * (noise_level / spread)
 
 
 def split_sentences(words: Sequence[Word]) -> list[tuple[Word, ...]]:

@@ -12,9 +12,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import prepare as job
+from pipelines import runtime
 from wg2.audio import decode_flac
+from wg2.config import load
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
+from wg2.errors import DatasetError, StorageError
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -27,7 +31,7 @@ def environment() -> dict[str, str]:
 
 def prepare(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, "--dir", str(folder), *flags]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), cwd="/", timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), cwd="/", timeout=400, check=False)
 
 
 def succeeded(job: subprocess.CompletedProcess[str]) -> str:
@@ -168,10 +172,11 @@ def kill_with_its_ray(driver: subprocess.Popen) -> None:
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_killed_job_goes_on_where_it_was(whole: Path, tmp_path: Path):
-    driver = subprocess.Popen([*COMMAND, "--dir", str(tmp_path)], env=environment(), cwd="/", start_new_session=True,
+    one_worker = [*COMMAND, "--dir", str(tmp_path), "--prepare.workers", "1"]
+    driver = subprocess.Popen(one_worker, env=environment(), cwd="/", start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
-        assert wait_until(lambda: manifests(tmp_path) or driver.poll() is not None, 90)
+        assert wait_until(lambda: manifests(tmp_path) or driver.poll() is not None, 300)
     finally:
         kill_with_its_ray(driver)
     done = {path.name: path.read_bytes() for path in manifests(tmp_path)}
@@ -202,25 +207,74 @@ def small_corpus(tmp_path: Path, bundled_corpus: Path) -> Path:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_bad_recordings_are_rejected_the_others_kept_and_the_gate_fails(small_corpus: Path, tmp_path: Path):
-    wavs, folder = small_corpus / "wavs", tmp_path / "run"
-    (wavs / "DEMO-001.flac").unlink()
-    (wavs / "DEMO-002.flac").write_bytes(b"")
-    (wavs / "DEMO-003.flac").write_bytes((wavs / "DEMO-003.flac").read_bytes()[:100])
-    flags = ("--corpus.root", str(small_corpus))
-    line = failed_in_one_line(prepare(folder, *flags))
-    assert "3 of 6 utterances were rejected" in line
-    assert "max_reject_fraction" in line
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")  # Ray Data copies its own settings
+class TestFailures:
+    def test_bad_recordings_are_rejected_the_others_kept_and_the_gate_fails(self, small_corpus: Path, tmp_path: Path):
+        wavs, folder = small_corpus / "wavs", tmp_path / "run"
+        (wavs / "DEMO-001.flac").unlink()
+        (wavs / "DEMO-002.flac").write_bytes(b"")
+        (wavs / "DEMO-003.flac").write_bytes((wavs / "DEMO-003.flac").read_bytes()[:100])
+        flags = ("--dir", str(folder), "--corpus.root", str(small_corpus))
+        with pytest.raises(DatasetError, match=r"3 of 6 utterances were rejected .*max_reject_fraction"):
+            job.run(load(flags))
 
-    assert sorted(row["utt_id"] for row in rows(folder)) == ["DEMO-004", "DEMO-005", "DEMO-006"]
-    refused = rejects(folder)
-    assert {name: row["error_class"] for name, row in refused.items()} == {
-        "DEMO-001": "StorageError", "DEMO-002": "AudioError", "DEMO-003": "AudioError"}  # fmt: skip
-    assert {row["stage"] for row in refused.values()} == {"read", "audio"}
-    assert all(row["message"] and row["source"] for row in refused.values())
+        assert sorted(row["utt_id"] for row in rows(folder)) == ["DEMO-004", "DEMO-005", "DEMO-006"]
+        refused = rejects(folder)
+        assert {name: row["error_class"] for name, row in refused.items()} == {
+            "DEMO-001": "StorageError", "DEMO-002": "AudioError", "DEMO-003": "AudioError"}  # fmt: skip
+        assert {row["stage"] for row in refused.values()} == {"read", "audio"}
+        assert all(row["message"] and row["source"] for row in refused.values())
 
-    again = prepare(folder, *flags, "--prepare.max-reject-fraction", "0.5")
-    assert "1 of 1 units are done already" in succeeded(again)
+        assert "3 of 6 utterances were rejected" in failed_in_one_line(prepare(folder, *flags))
+        summary = job.run(load([*flags, "--prepare.max-reject-fraction", "0.5"]))
+        assert (summary.units_done, summary.units_made, summary.rejects) == (1, 0, 3)
+
+    def test_a_data_set_that_cannot_be_written_stops_the_job(self, small_corpus: Path, tmp_path: Path):
+        (tmp_path / "dataset").mkdir()
+        (tmp_path / "dataset/shards").write_text("in the way")
+        with pytest.raises(StorageError) as caught:
+            run_unwrapped(tmp_path, "--corpus.root", str(small_corpus))
+        assert "cannot write" in str(caught.value)
+        assert not manifests(tmp_path)
+        assert not (tmp_path / "dataset/dataset.json").exists()
+
+    def test_a_worker_that_dies_once_costs_only_its_unit(self, small_corpus: Path, tmp_path: Path, monkeypatch):
+        monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=1))
+        summary = job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
+        assert (summary.utterances, summary.units_made) == (6, 1)
+        assert (tmp_path / "died").read_text() == "x"
+
+    def test_a_unit_that_kills_every_worker_ends_the_job(self, small_corpus: Path, tmp_path: Path, monkeypatch):
+        monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=99))
+        with pytest.raises(DatasetError, match=r"a worker died 3 times, at one of 1 units"):
+            job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
+        assert (tmp_path / "died").read_text() == "xxx"
+        assert not (tmp_path / "dataset/dataset.json").exists()
+
+
+def run_unwrapped(folder: Path, *flags: str) -> None:
+    """Run the job in this process; raise what its user would be told."""
+    try:
+        job.run(load(["--dir", str(folder), *flags]))
+    except Exception as error:
+        raise runtime.user_error(error) or error from error
+
+
+def dies(record: Path, times: int) -> type[job.UnitWorker]:
+    """A worker whose process ends, without a word, at its first calls."""
+
+    class Dying(job.UnitWorker):
+        def __call__(self, batch):
+            with record.open("a+") as stream:
+                stream.seek(0)
+                if len(stream.read()) < times:
+                    stream.write("x")
+                    stream.flush()
+                    os._exit(1)
+            return super().__call__(batch)
+
+    return Dying
 
 
 def broken_line(corpus: Path) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _take(word: Word, rest: list[Interval], index: int, last: bool) -> Interval:
     while rest and (not taken or len(_key("".join(part.label for part in taken))) < len(_key(word.text))):
         taken.append(rest.pop(0))
     got = " ".join(part.label for part in taken)
-    if got in UNKNOWN:
+    if any(part.label in UNKNOWN for part in taken):
         raise AlignmentError(f"word {index + 1}, '{word.text}', is '{got}' there; add it to the aligner's dictionary")
     if _key(got) != _key(word.text) or not taken or (last and rest):
         surplus = f" and {len(rest)} more words" if last and rest else ""

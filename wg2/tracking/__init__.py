@@ -188,13 +188,12 @@ class Run:
             client = _client(self.uri)
             version = _find_version(client, name, self.run_id, digest)
             if version is None:
-                version = self._log_model(Path(voice_folder), name)
-                client.set_model_version_tag(name, version, WEIGHTS, digest)
+                version = self._log_model(Path(voice_folder), name, digest)
             if _aliased(client, name, alias) != version:
                 client.set_registered_model_alias(name, alias, version)
         return int(version)
 
-    def _log_model(self, voice_folder: Path, name: str) -> str:
+    def _log_model(self, voice_folder: Path, name: str, digest: str) -> str:
         """Log the voice as a pyfunc (models from code, safetensors inside) and return its new version."""
         import mlflow
 
@@ -205,11 +204,16 @@ class Run:
                 python_model=str(_SERVED_MODEL),
                 artifacts={"voice": str(voice_folder)},
                 signature=_signature(),
+                input_example={"text": ["Two birds sat on a wire."]},
                 pip_requirements=_requirements(),
-                registered_model_name=name,
                 metadata={"dataset": info.dataset, "step": info.step, "sampling_rate": info.sampling_rate},
             )
-        return str(logged.registered_model_version)
+        client = _client(self.uri)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        tags = {WEIGHTS: digest}
+        made = client.create_model_version(name, logged.model_uri, self.run_id, tags, model_id=logged.model_id)
+        return str(made.version)
 
 
 def resolve_voice(voice: str, uri: str) -> Path:
@@ -274,6 +278,8 @@ def _quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

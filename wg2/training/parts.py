@@ -4,10 +4,10 @@ Shapes: M valid positions of a worker's share, C channels.
 """
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
 
 from wg2.config import TrainConfig
 
@@ -42,6 +42,28 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
         mine.copy_(new)
 
 
+class _SumOverWorkers(torch.autograd.Function):
+    """The sum of a tensor over the workers; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def sum_over_workers(x: Tensor) -> Tensor:
+    """The sum of `x` over all workers, differentiable: what each worker makes of it counts."""
+    total: Tensor = _SumOverWorkers.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
 class SyncedNorm(nn.BatchNorm1d):
     """Batch norm over the rows of all workers: torch's own SyncBatchNorm works on GPUs only, and weighs all alike."""
 
@@ -49,9 +71,9 @@ class SyncedNorm(nn.BatchNorm1d):
         """[M, C] -> [M, C]; M differs between the workers."""
         if not self.training:
             return super().forward(input)
-        total = all_reduce(input.new_tensor([len(input)]))  # type: ignore[no-untyped-call]
-        mean = all_reduce(input.sum(dim=0)) / total  # type: ignore[no-untyped-call]
-        variance = all_reduce((input - mean).square().sum(dim=0)) / total  # type: ignore[no-untyped-call]
+        total = sum_over_workers(input.new_tensor([len(input)]))
+        mean = sum_over_workers(input.sum(dim=0)) / total
+        variance = sum_over_workers((input - mean).square().sum(dim=0)) / total
         self._track(mean.detach(), variance.detach() * total / (total - 1))
         normal: Tensor = (input - mean) * torch.rsqrt(variance + self.eps)
         return normal * self.weight + self.bias

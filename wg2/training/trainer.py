@@ -82,7 +82,7 @@ class Trainer:
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         if world_size > 1:
             synchronise_norms(self.model)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def train_step(self, batch: Batch) -> dict[str, float]:

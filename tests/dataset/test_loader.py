@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+
+from wg2 import audio, storage
+from wg2.dataset import loader
+from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
+from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
+from wg2.dataset.manifest import Manifest, attempt_path, write_unit
+from wg2.dataset.preparation import parquet
+from wg2.dataset.schema import num_frames, utterance_schema
+from wg2.dataset.splits import SplitRule
+from wg2.errors import DatasetError
+from wg2.text.phonemes import ALL_SYMBOLS, Inventory
+
+HOP = 100
+WINDOW = 8
+INVENTORY = Inventory(ALL_SYMBOLS)
+LENGTHS = {f"u{n:02d}": 350 + 371 * n for n in range(14)}
+"""Samples of each utterance; the first is shorter than a window, and most end within a frame."""
+
+
+def wave(name: str) -> np.ndarray:
+    """A ramp: every sample tells where it is."""
+    return (np.arange(LENGTHS[name], dtype=np.float32) + 1) / 32768
+
+
+def row(name: str) -> dict:
+    frames = num_frames(LENGTHS[name], HOP)
+    return {
+        "utt_id": name, "audio": {"bytes": audio.encode_flac(wave(name), 24000), "path": f"{name}.flac"},
+        "sampling_rate": 24000, "num_samples": LENGTHS[name], "text": name, "text_norm": name, "speaker": "s",
+        "split": "val" if name in ("u03", "u09") else "train", "phones": ["sil", "AA1", "."][: 2 + int(name[1:]) % 2],
+        "durations": [1, frames - 1, 0][: 2 + int(name[1:]) % 2], "words": [], "lufs": -23.0,
+        "align": {"backend": "sphinx", "score": 0.0}, "prep_version": "1",
+        "source": {"uri": name, "sha256": "", "start_s": 0.0, "end_s": 1.0},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    """A committed data set of two units in row groups of three."""
+    root = str(tmp_path_factory.mktemp("data"))
+    ledger, manifests = Ledger(root, {}), []
+    for unit, names in (("s-0", sorted(LENGTHS)[:8]), ("s-1", sorted(LENGTHS)[8:])):
+        shard = attempt_path("shards", unit)
+        storage.write_bytes(f"{root}/{shard}", parquet([row(n) for n in names], utterance_schema(24000), 3))
+        splits = {"train": len(names) - 1, "val": 1}
+        manifests.append(Manifest(unit, ledger.config_hash, "", splits, 1, unit, shard, {}, ""))
+        write_unit(root, manifests[-1])
+    ledger.commit(manifests, Description(24000, HOP, ALL_SYMBOLS, SplitRule(0, 0), 0.0))
+    return open_dataset(root)
+
+
+@pytest.fixture
+def index(info: DatasetInfo) -> UtteranceIndex:
+    return UtteranceIndex(info, "train")
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    tensors = ("token_ids", "token_mask", "durations", "waveform", "window_start", "window_frames")
+    return one.utt_ids == other.utt_ids and all(torch.equal(getattr(one, t), getattr(other, t)) for t in tensors)
+
+
+def test_the_index_has_the_rows_of_its_split(info: DatasetInfo, index: UtteranceIndex):
+    names = [index.row(n)["utt_id"] for n in range(len(index))]
+    assert names == [name for name in sorted(LENGTHS) if name not in ("u03", "u09")]
+    assert index.num_frames == [num_frames(LENGTHS[name], HOP) for name in names]
+    assert len(UtteranceIndex(info, "val")) == 2
+
+
+def test_a_split_without_utterances_is_refused(info: DatasetInfo):
+    with pytest.raises(DatasetError, match="the split 'test' has no utterances"):
+        UtteranceIndex(info, "test")
+
+
+def test_a_missing_shard_is_named(info: DatasetInfo):
+    with pytest.raises(DatasetError, match=r"nowhere\.parquet: cannot read the shard"):
+        UtteranceIndex(DatasetInfo(**{**vars(info), "shards": ("/nowhere.parquet",)}), "train")
+
+
+def test_a_window_is_that_stretch_of_the_audio(index: UtteranceIndex):
+    plan = WindowLoader(index, INVENTORY, 6, WINDOW, seed=1)
+    for step in range(12):
+        batch = plan.batch(step)
+        assert batch.waveform.shape == (6, WINDOW * HOP)
+        for name, start, frames, samples in zip(
+            batch.utt_ids, batch.window_start, batch.window_frames, batch.waveform, strict=True
+        ):
+            whole = wave(name)[int(start) * HOP :][: WINDOW * HOP]
+            assert np.array_equal(samples[: len(whole)].numpy(), whole)
+            assert not samples[len(whole) :].any()
+            assert int(frames) == num_frames(len(whole), HOP)
+
+
+def test_the_text_side_is_the_whole_utterance(index: UtteranceIndex):
+    batch = WindowLoader(index, INVENTORY, 12, WINDOW, seed=1).batch(0)
+    assert batch.token_ids.dtype == batch.durations.dtype == torch.int64
+    assert torch.equal(batch.token_mask, batch.token_ids != 0)
+    for place, name in enumerate(batch.utt_ids):
+        real = batch.token_mask[place]
+        assert batch.token_ids[place][real].tolist() == INVENTORY.ids(row(name)["phones"])
+        assert batch.durations[place].sum() == num_frames(LENGTHS[name], HOP)
+        assert not batch.durations[place][~real].any()
+
+
+def test_a_batch_is_a_function_of_its_step_at_any_world_size(info: DatasetInfo, index: UtteranceIndex):
+    one, other = (WindowLoader(i, INVENTORY, 6, WINDOW, seed=4) for i in (index, UtteranceIndex(info, "train")))
+    other.batch(0)
+    assert equal(one.batch(9), other.batch(9))
+    parts = [other.batch(9, rank, 3) for rank in range(3)]
+    assert sum((part.utt_ids for part in parts), ()) == one.batch(9).utt_ids
+    assert torch.equal(torch.cat([part.waveform for part in parts]), one.batch(9).waveform)
+
+
+def test_audio_is_the_same_when_only_some_row_groups_fit_in_memory(index: UtteranceIndex, info: DatasetInfo,
+                                                                    monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    wanted = [index.audio_bytes(n) for n in range(len(index))]
+    monkeypatch.setattr(loader, "_MEMORY_LIMIT", 0)
+    monkeypatch.setattr(loader, "_CACHED_GROUPS", 1)
+    small = UtteranceIndex(info, "train")
+    for n in [*reversed(range(len(small))), 0, 5]:
+        assert small.audio_bytes(n) == wanted[n]
+    assert len(small._audio._groups) == 1
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+def test_validation_is_the_same_every_time_and_covers_every_utterance(info: DatasetInfo, windows: int):
+    val = UtteranceIndex(info, "val")
+    batches = [list(validation_batches(val, INVENTORY, 4, WINDOW, windows)) for _ in range(2)]
+    assert all(equal(one, other) for one, other in zip(*batches, strict=True))
+    starts = [(name, int(start)) for b in batches[0] for name, start in zip(b.utt_ids, b.window_start, strict=True)]
+    last = {name: num_frames(LENGTHS[name], HOP) - WINDOW for name in ("u03", "u09")}
+    spread = {1: (0.5,), 3: (0, 0.5, 1)}[windows]
+    assert starts == [(name, int(last[name] * share)) for name in ("u03", "u09") for share in spread]
+
+
+def test_a_batch_moves_as_a_whole(index: UtteranceIndex):
+    batch = WindowLoader(index, INVENTORY, 2, WINDOW, seed=1).batch(0).to("meta")
+    assert {batch.token_ids.device.type, batch.waveform.device.type, batch.window_frames.device.type} == {"meta"}
+    assert len(batch.utt_ids) == 2
+
+
+def test_no_copy_of_the_audio_is_made_for_the_index(index: UtteranceIndex):
+    assert "audio" not in index.table.column_names
+    assert not index._audio._groups

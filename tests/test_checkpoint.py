@@ -1,0 +1,185 @@
+"""Folders are whole or absent, and nothing but the right safetensors is loaded."""
+
+import errno
+import json
+import os
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import tiny_voice
+import torch
+from torch import nn
+
+from wg2 import checkpoint
+from wg2.checkpoint import MetricRow, VoiceInfo
+from wg2.errors import CheckpointError
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    return tiny_voice.save(tmp_path / "voice")
+
+
+def files(folder: Path) -> list[str]:
+    """All names below the folder's parent, hidden ones too."""
+    return sorted(str(path.relative_to(folder.parent)) for path in folder.parent.rglob("*"))
+
+
+def test_a_voice_comes_back_as_it_was_saved(tmp_path: Path):
+    weights = {"a": torch.randn(2, 3), "b": torch.arange(4)}
+    info = replace(checkpoint.load_voice_files(tiny_voice.save(tmp_path / "other"))[0], step=17, dataset="abc")
+    checkpoint.save_voice(tmp_path / "voice", weights, info)
+    loaded, tensors = checkpoint.load_voice_files(tmp_path / "voice")
+    assert loaded == info
+    assert all(torch.equal(tensors[name], weights[name]) for name in weights)
+    assert isinstance(loaded.model.decoder.up_dilations[0], tuple)
+
+
+def test_tensors_that_are_views_are_saved_as_what_they_show(tmp_path: Path):
+    whole = torch.arange(6.0).view(2, 3)
+    checkpoint.save_state(tmp_path, 1, {"column": whole[:, 1], "turned": whole.T}, {})
+    tensors, facts = checkpoint.load_state(checkpoint.state_folder(tmp_path, 1))
+    assert tensors["column"].tolist() == [1.0, 4.0]
+    assert torch.equal(tensors["turned"], whole.T)
+    assert facts["step"] == 1
+
+
+def test_a_new_voice_replaces_the_old_one_whole(voice: Path):
+    old = checkpoint.weights_digest(voice)
+    tiny_voice.save(voice, seed=1)
+    assert checkpoint.weights_digest(voice) != old
+    assert files(voice) == ["voice", "voice/model.safetensors", "voice/voice.json"]
+
+
+def test_a_full_disk_leaves_the_old_voice_and_no_litter(voice: Path, monkeypatch: pytest.MonkeyPatch):
+    before = (voice / "model.safetensors").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"voice: cannot write: .*No space left on device"):
+        tiny_voice.save(voice, seed=1)
+    assert (voice / "model.safetensors").read_bytes() == before
+    assert files(voice) == ["voice", "voice/model.safetensors", "voice/voice.json"]
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(voice: Path):
+    voice.rename(voice.with_name(".voice.old"))
+    info, _ = checkpoint.load_voice_files(voice)
+    assert info.sampling_rate == 24_000
+
+
+def test_a_pickle_is_refused_unread(voice: Path):
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(voice / "exploded"),))
+
+    torch.save({"a": Bomb()}, voice / "model.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"model.safetensors: not a readable safetensors file .* pickles are refused"
+    ):
+        checkpoint.load_voice_files(voice)
+    assert not (voice / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-1], lambda b: b[:4], lambda _: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])]
+)
+def test_damaged_weights_are_named(voice: Path, damage):
+    path = voice / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CheckpointError, match=r"voice/model.safetensors: (not a readable|damaged)"):
+        checkpoint.load_voice_files(voice)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "voice.json"])
+def test_a_missing_file_is_named(voice: Path, name: str):
+    (voice / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        checkpoint.load_voice_files(voice)
+
+
+def change(voice: Path, edit) -> None:
+    tree = json.loads((voice / "voice.json").read_text())
+    edit(tree)
+    (voice / "voice.json").write_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda tree: tree.update(format_version=2), r"voice.json: got format_version 2, wanted 1"),
+        (lambda tree: tree["voice"].pop("phones"), r"voice.json: VoiceInfo: missing or unknown: phones"),
+        (lambda tree: tree["voice"].update(colour="red"), r"VoiceInfo: missing or unknown: colour"),
+        (lambda tree: tree["voice"]["model"]["encoder"].update(channels="ten"), r"channels: got 'ten', wanted int"),
+        (lambda tree: tree["voice"].update(step=True), r"step: got True, wanted int"),
+        (lambda tree: tree["voice"].update(model=[]), r"ModelConfig: missing or unknown: list"),
+        (lambda tree: tree["voice"].update(samples_per_frame=299), r"samples_per_frame: got 299, .* multiply to 300"),
+    ],
+)
+def test_a_voice_file_that_is_wrong_is_told_so(voice: Path, edit, complaint: str):
+    change(voice, edit)
+    with pytest.raises(CheckpointError, match=complaint):
+        checkpoint.load_voice_files(voice)
+
+
+def test_json_that_is_none_is_refused(voice: Path):
+    (voice / "voice.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"voice.json: cannot read"):
+        checkpoint.load_voice_files(voice)
+
+
+def test_the_first_tensor_of_another_shape_is_named_with_both_shapes():
+    module = nn.Linear(3, 2)
+    weights = {"weight": torch.zeros(2, 4), "bias": torch.zeros(5)}
+    with pytest.raises(CheckpointError, match=r"here: weight: got shape \[2, 4\], wanted \[2, 3\]"):
+        checkpoint.load_weights(module, weights, "here")
+
+
+def test_missing_and_unknown_tensors_are_named():
+    module, fitting = nn.Linear(3, 2), {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
+    with pytest.raises(CheckpointError, match=r"here: no tensor bias \(wanted shape \[2\]\)"):
+        checkpoint.load_weights(module, {"weight": fitting["weight"]}, "here")
+    with pytest.raises(CheckpointError, match=r"here: unknown tensor extra \[1\]"):
+        checkpoint.load_weights(module, {**fitting, "extra": torch.zeros(1)}, "here")
+    checkpoint.load_weights(module, fitting, "here")
+    assert not module.weight.any()
+
+
+def test_only_the_latest_complete_states_are_kept(tmp_path: Path):
+    assert checkpoint.latest_state(tmp_path) is None
+    for step in (5, 100, 20, 15):
+        checkpoint.save_state(tmp_path, step, {"x": torch.zeros(1)}, {})
+    (tmp_path / ".step-00000101.abc.part").mkdir()
+    (tmp_path / "step-00000200").mkdir()
+    (tmp_path / "step-old").mkdir()
+    assert checkpoint.latest_state(tmp_path) == tmp_path / "step-00000100"
+    checkpoint.prune_states(tmp_path, keep=2)
+    assert [checkpoint.step_of(path) for path in checkpoint.list_states(tmp_path)] == [20, 100]
+    assert not (tmp_path / ".step-00000101.abc.part").exists()
+
+
+def test_a_history_that_a_kill_cut_off_ends_before_the_cut(tmp_path: Path):
+    path = tmp_path / "history.jsonl"
+    rows = [MetricRow(step, 1000 + step, {"loss/noise": 0.1 * step}) for step in range(4)]
+    checkpoint.append_history(path, rows[:2])
+    checkpoint.append_history(path, rows[2:])
+    assert checkpoint.read_history(path) == rows
+    path.write_text(path.read_text()[:-5])
+    assert checkpoint.read_history(path) == rows[:3]
+    checkpoint.cut_history(path, 1)
+    assert checkpoint.read_history(path) == rows[:2]
+    assert checkpoint.read_history(tmp_path / "none.jsonl") == []
+
+
+def test_every_field_of_a_voice_survives_json(voice: Path):
+    info, _ = checkpoint.load_voice_files(voice)
+    assert checkpoint.build(VoiceInfo, json.loads(json.dumps(asdict(info))), "here") == info
+
+
+def test_a_folder_copied_elsewhere_still_loads(voice: Path, tmp_path: Path):
+    shutil.copytree(voice, tmp_path / "copy")
+    assert checkpoint.load_voice_files(tmp_path / "copy")[0] == checkpoint.load_voice_files(voice)[0]

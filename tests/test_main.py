@@ -1,0 +1,109 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import tiny_voice
+
+from wg2.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny")
+
+
+def _fails_in_one_line(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_say_writes_what_it_says_it_wrote(voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    output = tmp_path / "new" / "birds.wav"
+    assert main(["say", "Two birds.", "--voice", str(voice), "-o", str(output), "--steps", "3"]) == 0
+    info = soundfile.info(output)
+    assert (info.samplerate, info.channels, info.frames % 300) == (24_000, 1, 0)
+    assert f"{info.frames / 24_000:.2f} s at 24000 Hz, 3 steps" in capsys.readouterr().out
+
+
+def test_say_obeys_pace_and_seed(voice: Path, tmp_path: Path):
+    def spoken(name: str, *options: str) -> tuple[int, bytes]:
+        path = tmp_path / name
+        assert main(["say", "Two birds.", "--voice", str(voice), "-o", str(path), "--steps", "2", *options]) == 0
+        return soundfile.info(path).frames, path.read_bytes()
+
+    plain, again = spoken("a.wav"), spoken("b.wav")
+    assert plain == again
+    assert spoken("c.wav", "--seed", "1")[1] != plain[1]
+    assert spoken("d.wav", "--pace", "2")[0] < 0.7 * plain[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["...", "--steps", "2"], "no pronounceable word"),
+        (["Birds.", "--steps", "0"], "steps"),
+        (["Birds.", "--pace", "0"], "pace"),
+    ],
+)
+def test_say_refuses_in_one_line_and_writes_nothing(
+    voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], named: str
+):
+    output = tmp_path / "x.wav"
+    assert named in _fails_in_one_line(capsys, "say", "--voice", str(voice), "-o", str(output), *options)
+    assert not output.exists()
+
+
+def test_say_without_a_voice_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    missing = str(tmp_path / "nobody")
+    assert missing in _fails_in_one_line(capsys, "say", "Birds.", "--voice", missing)
+
+
+def test_describe_counts_the_demo_model_and_its_parts(capsys: pytest.CaptureFixture[str]):
+    assert main(["describe", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    parts = [facts[f"parameters.{part}"] for part in ("encoder", "resampling", "decoder")]
+    assert facts["parameters"] == sum(parts)
+    assert min(parts) > 0
+    assert facts["parameters"] < 2_000_000
+    assert facts["samples_per_frame"] == 300
+    assert facts["window_s"] == facts["window_frames"] * 300 / 24_000
+
+
+def test_describe_counts_what_a_voice_of_that_configuration_has():
+    import torch
+
+    from wg2.__main__ import describe
+    from wg2.config import Config
+    from wg2.model.wavegrad2 import WaveGrad2
+    from wg2.text.phonemes import ALL_SYMBOLS
+
+    torch.manual_seed(0)
+    network = WaveGrad2(tiny_voice.MODEL, num_tokens=len(ALL_SYMBOLS) + 1)
+    facts = describe(Config(model=tiny_voice.MODEL))
+    assert facts["parameters"] == sum(p.numel() for p in network.parameters())
+
+
+def test_describe_takes_the_flags_of_the_jobs(capsys: pytest.CaptureFixture[str]):
+    assert main(["describe", "--train.window-frames", "7"]) == 0
+    assert "window_frames              7" in capsys.readouterr().out
+    assert "modl" in _fails_in_one_line(capsys, "describe", "--modl.x", "3")
+
+
+def test_dataset_show_of_no_data_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert "no committed data set" in _fails_in_one_line(capsys, "dataset", "show", str(tmp_path))
+
+
+def test_help_and_a_wrong_flag_need_no_torch():
+    program = (
+        "import sys; from wg2.__main__ import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
+    )
+    for argv, code in ((["--help"], 0), (["say", "Birds.", "--voice", "x", "--bogus"], 2)):
+        done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,168 @@
+"""The loop in its folder: what it leaves, how it resumes, and what it refuses to begin."""
+
+import multiprocessing
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_training
+from tiny_training import sections, with_dropout
+
+from wg2 import checkpoint
+from wg2.checkpoint import MetricRow
+from wg2.config import AudioConfig
+from wg2.dataset.ledger import DatasetInfo, open_dataset
+from wg2.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from wg2.training import Sections, Session, check, open_session
+
+AUDIO = AudioConfig(sampling_rate=tiny_training.RATE)
+OF = with_dropout(sections())
+
+
+def nothing(row: MetricRow, saved: bool) -> None:
+    """Report to nobody."""
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    return tiny_training.dataset(tmp_path_factory.mktemp("data"))
+
+
+def train(info: DatasetInfo, folder: Path, of: Sections = OF) -> Session:
+    session = open_session(of, info, folder, nothing)
+    session.run()
+    return session
+
+
+@pytest.fixture(scope="module")
+def whole(info: DatasetInfo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training without interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(info, folder)
+    return folder
+
+
+def measured(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """The history without what the clock says."""
+    rows = checkpoint.read_history(folder / "history.jsonl")
+    return [(row.step, {k: v for k, v in row.values.items() if not k.startswith("throughput/")}) for row in rows]
+
+
+def test_everything_asked_for_is_measured(whole: Path):
+    rows = dict(measured(whole))
+    assert sorted(rows) == list(range(13))
+    assert {step for step in rows if "val/noise" in rows[step]} == {0, 4, 8, 12}
+    assert {"loss/noise", "loss/duration", "loss/total", "learning_rate", "grad_norm"} <= set(rows[1])
+    assert "val/duration" in rows[0]
+    assert "val/noise_0.9" in rows[12]
+    throughput = [
+        row.values["throughput/audio_s_per_s"] for row in checkpoint.read_history(whole / "history.jsonl")[1:]
+    ]
+    assert min(throughput) > 0
+
+
+def test_the_latest_states_and_the_best_voice_are_kept(whole: Path):
+    states = checkpoint.list_states(whole / "checkpoints")
+    assert [checkpoint.step_of(state) for state in states] == [8, 10, 12]
+    losses = {step: values["val/noise"] for step, values in measured(whole) if step and "val/noise" in values}
+    voice, _ = checkpoint.load_voice_files(whole / "best")
+    assert voice.step == min(losses, key=losses.__getitem__)
+    assert voice.sampling_rate == tiny_training.RATE
+
+
+def die_at(step: int, root: str, folder: str) -> None:
+    """Train, and end the process without a word after `step`."""
+
+    def report(row: MetricRow, saved: bool) -> None:
+        if row.step == step:
+            os._exit(9)
+
+    open_session(OF, open_dataset(root), Path(folder), report).run()
+
+
+def test_a_killed_training_goes_on_bit_for_bit(info: DatasetInfo, whole: Path, tmp_path: Path):
+    process = multiprocessing.get_context("spawn").Process(target=die_at, args=(7, info.root, str(tmp_path)))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert checkpoint.steps_done(tmp_path) == 6
+    steps = []
+    session = open_session(OF, info, tmp_path, lambda row, _: steps.append(row.step))
+    session.run()
+    assert steps == [7, 8, 9, 10, 11, 12]
+    assert measured(tmp_path) == measured(whole)
+    for name in ("best/model.safetensors", "checkpoints/step-00000012/state.safetensors"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_rows_beyond_the_state_are_forgotten_on_resume(info: DatasetInfo, whole: Path, tmp_path: Path):
+    """As after a kill between the history and the state."""
+    shutil.copytree(whole, tmp_path / "training")
+    shutil.rmtree(tmp_path / "training/checkpoints/step-00000012")
+    assert max(row.step for row in checkpoint.saved_history(tmp_path / "training")) == 10
+    train(info, tmp_path / "training")
+    assert measured(tmp_path / "training") == measured(whole)
+
+
+def test_a_half_written_state_is_never_loaded(info: DatasetInfo, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "training")
+    states = tmp_path / "training/checkpoints"
+    (states / "step-00000012").rename(states / ".step-00000012.0123.part")
+    (states / "step-00000014").mkdir()
+    (states / "step-00000014/state.safetensors").write_bytes(b"half")
+    assert checkpoint.steps_done(tmp_path / "training") == 10
+    train(info, tmp_path / "training")
+    assert measured(tmp_path / "training") == measured(whole)
+    assert not list(states.glob(".*"))
+
+
+def test_a_damaged_state_is_named(info: DatasetInfo, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "training")
+    path = tmp_path / "training/checkpoints/step-00000012/state.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match=r"step-00000012/state.safetensors"):
+        open_session(OF, info, tmp_path / "training", nothing)
+
+
+def test_a_finished_training_can_be_extended(info: DatasetInfo, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "training")
+    train(info, tmp_path / "training", replace(OF, train=replace(OF.train, steps=14)))
+    assert [step for step, _ in measured(tmp_path / "training")] == list(range(15))
+    assert measured(tmp_path / "training")[:13] == measured(whole)
+
+
+def test_a_training_that_blows_up_ends_and_keeps_its_states(info: DatasetInfo, tmp_path: Path):
+    of = sections(learning_rate=1e30, warmup_steps=0, clip_norm=1e30, max_skipped_steps=3, steps=60)
+    with pytest.raises(TrainingError, match=r"not finite, 3 steps in a row"):
+        train(info, tmp_path, of)
+
+
+# -------------------------------------------------------------------------------------------------- before the start
+
+
+def test_what_fits_passes(info: DatasetInfo, tmp_path: Path):
+    check(sections(), AUDIO, info, tmp_path)
+
+
+def test_another_sampling_rate_is_refused_with_both_numbers(info: DatasetInfo, tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"sampling_rate: got 8000 Hz, the configuration wants 24000 Hz"):
+        check(sections(), AudioConfig(), info, tmp_path)
+
+
+def test_another_hop_is_refused_with_both_numbers(info: DatasetInfo, tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"samples_per_frame: got 300, .* \(2, 2, 2\) make 8"):
+        check(sections(), AUDIO, replace(info, samples_per_frame=300), tmp_path)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(info: DatasetInfo, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"train.batch_size: 4 windows cannot be shared evenly by train.workers=3"):
+        check(sections(workers=3), AUDIO, info, tmp_path)
+
+
+def test_a_resume_that_does_not_fit_is_refused_before_any_work(info: DatasetInfo, whole: Path):
+    with pytest.raises(TrainingError, match=r"train.batch_size: got 8, but .*step-00000012 was trained with 4"):
+        check(replace(OF, train=replace(OF.train, batch_size=8)), AUDIO, info, whole)
+    with pytest.raises(DatasetError, match=r"trained with \d+ phones"):
+        check(OF, AUDIO, replace(info, phones=("sil",)), whole)

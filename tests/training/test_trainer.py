@@ -1,0 +1,226 @@
+"""One step, the split over workers, what a bad step does, and what a state must fit."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_training
+import torch
+from tiny_training import sections, with_dropout
+from torch import Tensor, distributed, multiprocessing, nn
+
+from wg2.dataset.ledger import DatasetInfo, open_dataset
+from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
+from wg2.errors import CheckpointError, DatasetError, TrainingError
+from wg2.model.wavegrad2 import Prediction
+from wg2.text.phonemes import Inventory
+from wg2.training import Sections, Trainer
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    return tiny_training.dataset(tmp_path_factory.mktemp("data"))
+
+
+def loader(info: DatasetInfo, of: Sections) -> WindowLoader:
+    inventory = Inventory(info.phones)
+    return WindowLoader(
+        UtteranceIndex(info, "train"), inventory, of.train.batch_size, of.train.window_frames, of.train.seed
+    )
+
+
+def held_out(info: DatasetInfo, batch_size: int) -> list[Batch]:
+    return list(validation_batches(UtteranceIndex(info, "val"), Inventory(info.phones), batch_size, 16, 3))
+
+
+def tensors(trainer: Trainer) -> dict[str, Tensor]:
+    """Everything that a step may change."""
+    moments = trainer.optimizer.state_dict()["state"]
+    return {
+        **{f"model.{k}": v.clone() for k, v in trainer.model.state_dict().items()},
+        **{f"averaged.{k}": v.clone() for k, v in trainer.averaged.state_dict().items()},
+        **{f"adam.{i}.{k}": v.clone() for i, entry in moments.items() for k, v in entry.items()},
+    }
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_one_batch_is_learnt_by_heart(info: DatasetInfo):
+    of = sections(steps=150, learning_rate=1e-2, warmup_steps=10)
+    trainer, batch = Trainer(of, info), loader(info, of).batch(0)
+    losses = [trainer.train_step(batch) for _ in range(of.train.steps)]
+    late = losses[-20:]
+    assert losses[-1]["loss/duration"] < 0.02 * losses[0]["loss/duration"]
+    assert sum(row["loss/noise"] for row in late) / 20 < 0.5  # outputting zeros scores 0.80
+    assert late[-1]["loss/total"] == pytest.approx(late[-1]["loss/noise"] + late[-1]["loss/duration"])
+
+
+def test_the_seed_decides_the_weights(info: DatasetInfo):
+    one, again, other = (Trainer(sections(seed=seed), info) for seed in (1, 1, 2))
+    assert same(tensors(one), tensors(again))
+    assert not same(tensors(one), tensors(other))
+
+
+def test_no_random_state_from_outside_reaches_a_step(info: DatasetInfo):
+    of, results = with_dropout(sections()), []
+    for disturbance in (3, 4):
+        trainer = Trainer(of, info)
+        torch.manual_seed(disturbance)
+        torch.rand(disturbance)
+        results.append(trainer.train_step(loader(info, of).batch(0)))
+    assert results[0] == results[1]
+
+
+# ------------------------------------------------------------------------------------------------------ many workers
+
+
+def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> None:
+    """Three steps and a validation, as worker `rank` of `world_size`."""
+    if world_size > 1:
+        distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
+    info = open_dataset(root)
+    trainer, batches = Trainer(of, info, rank, world_size), loader(info, of)
+    rows = [trainer.train_step(batches.batch(step, rank, world_size)) for step in range(3)]
+    rows.append(trainer.validate(held_out(info, 2)))
+    gradients = {name: parameter.grad for name, parameter in trainer.model.named_parameters()}
+    torch.save([rows, gradients, trainer.averaged.state_dict()], f"{folder}/{world_size}-{rank}.pt")
+    if world_size > 1:
+        distributed.destroy_process_group()
+
+
+def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path):
+    # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
+    of = sections(batch_size=6, clip_norm=1e9)
+    assert min(min(loader(info, of).batch(step).window_frames) for step in range(3)) < 16
+    work(0, 1, info.root, of, str(tmp_path))
+    multiprocessing.spawn(work, (2, info.root, of, str(tmp_path)), nprocs=2)
+    alone, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
+    for one, other in zip(alone[0], first[0], strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    largest = max(float(gradient.abs().max()) for gradient in alone[1].values())
+    for name, gradient in alone[1].items():
+        torch.testing.assert_close(first[1][name], gradient, rtol=1e-3, atol=1e-4 * largest)
+    assert same(first[1], second[1])
+    assert same(first[2], second[2])
+
+
+# ------------------------------------------------------------------------------------------------------- validation
+
+
+def test_validation_is_the_same_every_time_and_for_every_batch_size(info: DatasetInfo):
+    trainer = Trainer(with_dropout(sections()), info)
+    once = trainer.validate(held_out(info, 2))
+    assert trainer.validate(held_out(info, 2)) == once
+    assert trainer.validate(held_out(info, 5)) == pytest.approx(once, rel=1e-5)
+    levels = [once[f"val/noise_{level}"] for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    assert once["val/noise"] == pytest.approx(sum(levels) / 5)
+
+
+class Silent(nn.Module):
+    """Predicts no noise and no duration."""
+
+    def forward(self, token_ids, token_mask, durations, noisy, noise_level, window_start, window_frames) -> Prediction:
+        mask = torch.arange(noisy.shape[1]) < tiny_training.HOP * window_frames[:, None]
+        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask)
+
+
+def test_predicting_nothing_scores_the_mean_of_the_noise(info: DatasetInfo):
+    trainer = Trainer(sections(), info)
+    trainer.averaged = Silent()
+    assert trainer.validate(held_out(info, 2))["val/noise"] == pytest.approx(math.sqrt(2 / math.pi), abs=0.03)
+
+
+# -------------------------------------------------------------------------------------------------------- bad steps
+
+
+def poisoned(batch: Batch) -> Batch:
+    return replace(batch, waveform=torch.full_like(batch.waveform, math.nan))
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(info: DatasetInfo):
+    of = sections()
+    trainer, batches = Trainer(of, info), loader(info, of)
+    trainer.train_step(batches.batch(0))
+    before = tensors(trainer)
+    row = trainer.train_step(poisoned(batches.batch(1)))
+    assert same(tensors(trainer), before)
+    assert (row["skipped_steps"], trainer.step) == (1.0, 2)
+    assert not math.isfinite(row["loss/noise"])
+    row = trainer.train_step(batches.batch(2))
+    assert math.isfinite(row["loss/noise"])
+    assert trainer.skipped_in_row == 0
+    assert not same(tensors(trainer), before)
+
+
+def test_too_many_bad_steps_in_a_row_end_the_training(info: DatasetInfo):
+    trainer = Trainer(sections(max_skipped_steps=3), info)
+    bad = poisoned(loader(info, sections()).batch(0))
+    trainer.train_step(bad)
+    trainer.train_step(bad)
+    with pytest.raises(TrainingError, match=r"step 3: .* not finite, 3 steps in a row .* lower train.learning_rate"):
+        trainer.train_step(bad)
+
+
+# ----------------------------------------------------------------------------------------------------------- states
+
+
+def test_a_restored_trainer_goes_on_bit_for_bit(info: DatasetInfo, tmp_path: Path):
+    of = with_dropout(sections())
+    trainer, batches = Trainer(of, info), loader(info, of)
+    for step in range(3):
+        trainer.train_step(batches.batch(step))
+    state = trainer.save(tmp_path, {"best": 1.5})
+    other = Trainer(of, info)
+    assert other.restore(state)["best"] == 1.5
+    for step in range(3, 6):
+        assert other.train_step(batches.batch(step)) == trainer.train_step(batches.batch(step))
+    assert same(tensors(other), tensors(trainer))
+
+
+@pytest.fixture
+def state(info: DatasetInfo, tmp_path: Path) -> Path:
+    trainer = Trainer(sections(), info)
+    trainer.train_step(loader(info, sections()).batch(0))
+    return trainer.save(tmp_path, {})
+
+
+def test_what_does_not_touch_the_sums_may_change_on_resume(info: DatasetInfo, state: Path):
+    Trainer(sections(steps=99, workers=2, keep_checkpoints=9, log_every=5), info).restore(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"threads": 2}, r"train.threads: got 2, but .*step-00000001 was trained with 1; use the old value"),
+        ({"learning_rate": 0.5}, r"train.learning_rate: got 0.5, but .* was trained with 0.005"),
+        ({"seed": 9}, r"train.seed: got 9"),
+    ],
+)
+def test_other_settings_are_refused_on_resume(info: DatasetInfo, state: Path, change: dict, complaint: str):
+    trainer = Trainer(sections(**change), info)
+    with pytest.raises(TrainingError, match=complaint):
+        trainer.restore(state)
+    assert trainer.step == 0
+    torch.set_num_threads(1)
+
+
+def test_another_data_set_is_refused_on_resume(info: DatasetInfo, state: Path):
+    with pytest.raises(DatasetError, match=r"trained on the data set .* is eeeeeeeeeeee"):
+        Trainer(sections(), replace(info, identity="e" * 64)).restore(state)
+    with pytest.raises(DatasetError, match=rf"trained with {len(info.phones)} phones, .* has 2 "):
+        Trainer(sections(), replace(info, phones=("AA1", "sil"))).restore(state)
+
+
+def test_a_state_of_another_shape_is_refused(info: DatasetInfo, state: Path):
+    wider = replace(
+        sections(), model=replace(tiny_training.MODEL, encoder=replace(tiny_training.MODEL.encoder, channels=16))
+    )
+    facts = json.loads((state / "state.json").read_text())
+    facts["settings"]["model"]["encoder"]["channels"] = 16  # somebody lies about it
+    (state / "state.json").write_text(json.dumps(facts))
+    with pytest.raises(CheckpointError, match=r"encoder.embedding.weight: got shape \[\d+, 8\], wanted \[\d+, 16\]"):
+        Trainer(wider, info).restore(state)

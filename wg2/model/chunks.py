@@ -1,0 +1,83 @@
+"""Long audio in constant memory: the decoder in chunks with the exact halo, so that the chunks equal the whole.
+
+Shapes: `B` batch, `T` frames, `S` = T * samples_per_frame samples, `C` channels.
+
+The denoising step is outside and the chunk inside: at every step all chunks see the same noisy waveform, each with a
+halo as wide as the receptive field, and keep their middle. The halo is computed twice: 12 frames a chunk (base).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wg2.config import DecoderConfig
+from wg2.errors import ConfigError
+from wg2.model.decoder import Decoder, DecoderCache
+from wg2.model.receptive_field import receptive_field
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames first .. last are kept of what is computed for start .. end."""
+
+    start: int
+    first: int
+    last: int
+    end: int
+
+
+class ChunkedDecoder:
+    """The decoder, bound to hidden features: what a sampler calls at every step."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        config: DecoderConfig,
+        features: Tensor,
+        frame_mask: Tensor | None = None,
+        chunk_frames: int = 800,
+    ) -> None:
+        """Bind it.
+
+        Args:
+            decoder: the model's.
+            config: what it was built from.
+            features: hidden features, [B, T, C].
+            frame_mask: true where a row has sound, [B, T]; None: everywhere.
+            chunk_frames: frames kept of a chunk; 800 are 10 s. What fits in one chunk is not cut at all.
+        Raises:
+            ConfigError: chunks of less than one frame.
+        """
+        if chunk_frames < 1:
+            raise ConfigError(f"chunk_frames: got {chunk_frames}, wanted at least 1")
+        self.decoder, self.features, self.frame_mask = decoder, features, frame_mask
+        self.hop = decoder.samples_per_frame
+        self.chunks = tuple(plan_chunks(features.shape[1], chunk_frames, receptive_field(config).halo))
+        self._cache = self._condition(self.chunks[0]) if len(self.chunks) == 1 else None
+
+    def __call__(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
+        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]."""
+        if self._cache is not None:
+            return self.decoder.denoise(noisy, noise_level, self._cache)
+        eps = torch.empty_like(noisy)
+        for chunk in self.chunks:
+            window = noisy[:, chunk.start * self.hop : chunk.end * self.hop]
+            # Caches of all chunks would grow with the length; a chunk's own costs 2 % of its step.
+            part = self.decoder.denoise(window, noise_level, self._condition(chunk))
+            skipped = (chunk.first - chunk.start) * self.hop
+            kept = (chunk.last - chunk.first) * self.hop
+            eps[:, chunk.first * self.hop : chunk.last * self.hop] = part[:, skipped : skipped + kept]
+        return eps
+
+    def _condition(self, chunk: Chunk) -> DecoderCache:
+        mask = None if self.frame_mask is None else self.frame_mask[:, chunk.start : chunk.end]
+        return self.decoder.condition(self.features[:, chunk.start : chunk.end], mask)
+
+
+def plan_chunks(num_frames: int, chunk_frames: int, halo: int) -> Iterator[Chunk]:
+    """Cut `num_frames` into chunks of at most `chunk_frames`, each with `halo` frames around it where there are any."""
+    for first in range(0, num_frames, chunk_frames):
+        last = min(first + chunk_frames, num_frames)
+        yield Chunk(max(first - halo, 0), first, last, min(last + halo, num_frames))
