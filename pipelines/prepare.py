@@ -64,10 +64,16 @@ class UnitWorker:
     """The actor of the pool: one unit a call."""
 
     def __init__(self, root: str, config_hash: str, recipe: Recipe) -> None:
-        self._preparer = UnitPreparer(root, config_hash, recipe)
+        self._settings = (root, config_hash, recipe)
+        self._preparer: UnitPreparer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Make a unit; its manifest and this node's id go back."""
+        """Make a unit; its manifest and this node's id go back.
+
+        The preparer is built by the first call: an error in an actor's constructor would be a dead actor without a
+        reason.
+        """
+        self._preparer = self._preparer or UnitPreparer(*self._settings)
         manifest = self._preparer.prepare(units.from_json(str(batch["unit"][0])))
         node = ray.get_runtime_context().get_node_id()
         return {"manifest": np.array([json.dumps(asdict(manifest))]), "node": np.array([node])}
@@ -103,6 +109,7 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
     A worker that dies takes its pool with it. What is committed stays, and the rest goes again, a few times: Ray's own
     restarts have no bound for a unit that kills every worker that touches it.
     """
+    UnitPreparer(ledger.root, ledger.config_hash, recipe)  # a bad lexicon or aligner shows before anything is written
     ledger.begin()
     runtime.connect()
     runtime.quiet_data()

@@ -123,6 +123,7 @@ def quiet_data() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.enable_operator_progress_bars = False
+    context.raise_original_map_exception = True  # its wrapper loses the error inside on the way
     for handler in logging.getLogger("ray.data").handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.CRITICAL)
@@ -178,16 +179,15 @@ def _report(error: BaseException) -> None:
 def user_error(error: BaseException | None) -> Wg2Error | None:
     """The Wg2Error inside what Ray wrapped around it on its way from a worker, or None.
 
-    Ray's errors inherit from what they wrap, but their text is a traceback: their `cause` is asked first.
+    Ray's task errors inherit from what they wrap, but their text is a traceback: their `cause` is what was raised.
     """
-    if error is None:
-        return None
-    inner = [getattr(error, "cause", None), getattr(error, "controller_failure", None), error.__cause__]
+    cause = getattr(error, "cause", None)
+    if isinstance(error, Wg2Error) and not isinstance(cause, BaseException):
+        return error
     failures = getattr(error, "worker_failures", None) or {}
-    for candidate in (*inner, *failures.values()):
-        if isinstance(candidate, BaseException) and candidate is not error and (found := user_error(candidate)):
-            return found
-    return error if isinstance(error, Wg2Error) else None
+    inner = (cause, getattr(error, "controller_failure", None), *failures.values(), getattr(error, "__cause__", None))
+    wrapped = (candidate for candidate in inner if isinstance(candidate, BaseException))
+    return next((found for candidate in wrapped if (found := user_error(candidate))), None)
 
 
 class Progress:

@@ -66,9 +66,8 @@ def dataset(root: Path) -> DatasetInfo:
     ledger, shard = Ledger(str(root), {}), attempt_path("shards", "s-0")
     rows = [_row(name) for name in sorted(LENGTHS)]
     storage.write_bytes(f"{root}/{shard}", parquet(rows, utterance_schema(RATE), 5))
-    manifest = Manifest(
-        "s-0", ledger.config_hash, "", {"train": 12, "val": 2}, sum(LENGTHS.values()), "s-0", shard, {}, ""
-    )
+    splits, samples = {"train": 12, "val": 2}, sum(LENGTHS.values())
+    manifest = Manifest("s-0", ledger.config_hash, "", splits, samples, "s-0", shard, {}, "")
     write_unit(str(root), manifest)
     ledger.commit([manifest], Description(RATE, HOP, ALL_SYMBOLS, SplitRule(0, 0), 0.0))
     return open_dataset(str(root))

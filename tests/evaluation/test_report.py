@@ -47,7 +47,7 @@ def _chromium(page: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def test_the_page_holds_every_player_and_picture_itself(tmp_path):
+def test_the_page_holds_every_player_and_picture_itself():
     page = render(_report())
     assert len(re.findall(r'<audio controls preload="metadata" src="data:audio/flac;base64,[^"]{1000,}"', page)) == 6
     assert len(re.findall(r'<img alt="Spectrogram: [^"]+" src="data:image/png;base64,[^"]{1000,}"', page)) == 6
@@ -94,7 +94,9 @@ def test_a_report_without_sentences_or_curves_says_so():
 
 def test_pictures_in_a_row_share_the_time_scale_of_the_longest(monkeypatch):
     spans = []
-    monkeypatch.setattr(report_room, "spectrogram_png", lambda _wave, _rate, span_s, _words: spans.append(span_s) or b"p")
+    monkeypatch.setattr(
+        report_room, "spectrogram_png", lambda _wave, _rate, span_s, _words: spans.append(span_s) or b"p"
+    )
     row = Sentence("u", "t", (_sound("recording", 2.0), _sound("6 steps", 1.5)))
     render(Report("t", _report().dataset, _report().training, (), (row,)))
     assert spans == [2.0, 2.0]

@@ -64,7 +64,8 @@ class PlainDecoder:
     def film(self, name, x, noise_level) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.conv(f"{name}.enter", x), 0.2)
         x = x + sinusoid(noise_level, x.shape[1]).to(x)[:, :, None]
-        return self.conv(f"{name}.scale", x), self.conv(f"{name}.shift", x)
+        scale, shift = self.conv(f"{name}.scale_and_shift", x).chunk(2, dim=1)
+        return scale, shift
 
     def conv(self, name, x, dilation=1) -> Tensor:
         weight = self.weights[f"{name}.weight"]

@@ -11,34 +11,34 @@ from wg2.model.blocks import Conv, DBlock, UBlock, downsample, encode_noise_leve
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize("length", [1, 2, 9])
 def test_upsampling_is_linear_interpolation(factor, length):
-    x = torch.randn(2, 3, length, dtype=torch.float64)
-    wanted = F.interpolate(x, scale_factor=float(factor), mode="linear", align_corners=False)
+    x = torch.randn(2, length, 3, dtype=torch.float64)
+    wanted = F.interpolate(x.mT, scale_factor=float(factor), mode="linear", align_corners=False).mT
     torch.testing.assert_close(upsample(x, factor), wanted, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5, 7])
 def test_downsampling_is_linear_interpolation(factor):
-    x = torch.randn(2, 3, 9 * factor, dtype=torch.float64)
-    wanted = F.interpolate(x, size=9, mode="linear", align_corners=False)
+    x = torch.randn(2, 9 * factor, 3, dtype=torch.float64)
+    wanted = F.interpolate(x.mT, size=9, mode="linear", align_corners=False).mT
     torch.testing.assert_close(downsample(x, factor), wanted, rtol=0, atol=1e-14)
 
 
 def test_upsampling_does_not_drift_with_the_length():
     """F.interpolate does: in float32 its positions are off by 0.02 samples after 100 seconds."""
-    x = torch.randn(1, 1, 500_000)
+    x = torch.randn(1, 500_000, 1)
     whole = upsample(x, 5)
-    late = upsample(x[..., -12:], 5)
-    assert torch.equal(whole[..., -50:], late[..., -50:])
-    drifted = F.interpolate(x, scale_factor=5.0, mode="linear")
-    assert (drifted[..., -50:] - late[..., -50:]).abs().max() > 1e-3
+    late = upsample(x[:, -12:], 5)
+    assert torch.equal(whole[:, -50:], late[:, -50:])
+    drifted = F.interpolate(x.mT, scale_factor=5.0, mode="linear").mT
+    assert (drifted[:, -50:] - late[:, -50:]).abs().max() > 1e-3
 
 
 def test_upsampling_holds_the_last_valid_value_of_each_row():
-    x = torch.randn(2, 3, 6, dtype=torch.float64)
-    mask = torch.ones(2, 1, 6, dtype=torch.float64)
-    mask[1, :, 4:] = 0
+    x = torch.randn(2, 6, 3, dtype=torch.float64)
+    mask = torch.ones(2, 6, 1, dtype=torch.float64)
+    mask[1, 4:] = 0
     out = upsample(x, 3, mask)
-    torch.testing.assert_close(out[1:, :, :12], upsample(x[1:, :, :4], 3), rtol=0, atol=0)
+    torch.testing.assert_close(out[1:, :12], upsample(x[1:, :4], 3), rtol=0, atol=0)
     torch.testing.assert_close(out[:1], upsample(x[:1], 3), rtol=0, atol=0)
 
 
@@ -63,8 +63,27 @@ def test_convolutions_start_orthogonal():
 
 
 def test_residuals_may_be_resampled_on_either_side_of_their_1x1_convolution():
-    x = torch.randn(1, 4, 30, dtype=torch.float64)
+    x = torch.randn(1, 30, 4, dtype=torch.float64)
     down, up = DBlock(4, 6, 5).double(), UBlock(4, 6, 5, (1, 2, 4, 8)).double()
     torch.nn.init.normal_(up.residual.bias)
     torch.testing.assert_close(down.residual(downsample(x, 5)), downsample(down.residual(x), 5))
     torch.testing.assert_close(up.residual(upsample(x, 5)), up.lift(x)[1])
+
+
+def test_scale_and_shift_start_orthogonal_each():
+    weight = Conv(8, 12, 3, parts=2).weight.detach().flatten(1)
+    for part in weight.chunk(2):
+        torch.testing.assert_close(part @ part.T, torch.eye(6), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 4])
+@pytest.mark.parametrize("length", [1, 12])
+def test_taps_at_the_low_rate_are_the_convolution_of_the_upsampled(dilation, length):
+    conv = Conv(4, 6, 3, dilation).double()
+    torch.nn.init.normal_(conv.bias)
+    x, mask = torch.randn(2, length, 4).double(), torch.ones(2, length, 1).double()
+    torch.testing.assert_close(conv.of_upsampled(x, 3, None, None), conv(upsample(x, 3)))
+    mask[1, length // 2 :] = 0
+    high = mask.repeat_interleave(3, dim=1)
+    wanted = conv(upsample(x, 3, mask) * high, high)
+    torch.testing.assert_close(conv.of_upsampled(x, 3, mask, high), wanted)

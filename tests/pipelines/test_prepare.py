@@ -283,9 +283,19 @@ def broken_line(corpus: Path) -> tuple[str, ...]:
     return ("--corpus.root", str(corpus))
 
 
+def broken_lexicon(corpus: Path) -> tuple[str, ...]:
+    (corpus / "my.dict").write_text("WORD  NOT A PHONE\n")
+    return ("--corpus.root", str(corpus), "--text.lexicon", str(corpus / "my.dict"))
+
+
 BAD = {
-    "a missing corpus": (lambda _: ("--corpus.root", "/no/corpus"), "/no/corpus"),
+    "a missing corpus": (
+        lambda _: ("--corpus.root", "/no/corpus"),
+        "corpus.root must name a folder",
+    ),
     "a metadata line with a missing field": (broken_line, "metadata.csv:7"),
+    "a lexicon with a wrong line": (broken_lexicon, "my.dict"),
+    "TextGrids without a folder": (lambda _: ("--prepare.aligner", "textgrid"), "prepare.textgrids"),
     "an unknown key": (lambda _: ("--corpus.rot", "x"), "corpus.rot"),
     "a value of the wrong type": (lambda _: ("--prepare.unit-utterances", "ten"), "unit-utterances"),
 }

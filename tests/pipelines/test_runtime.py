@@ -11,7 +11,7 @@ from ray.train import ControllerError, WorkerGroupError
 
 from pipelines import runtime
 from wg2.config import Config, PrepareConfig, TextConfig, load
-from wg2.errors import StorageError
+from wg2.errors import CorpusError, StorageError
 
 
 def program(text: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,13 @@ def test_a_users_error_is_found_inside_what_ray_wraps_around_it(wrapped: Excepti
     outer = RuntimeError("outer")
     outer.__cause__ = wrapped
     assert runtime.user_error(outer) is WANTED
+
+
+def test_the_outermost_of_our_own_errors_is_the_one_to_tell():
+    outer = CorpusError("/nowhere: no such corpus")
+    outer.__cause__ = WANTED
+    assert runtime.user_error(outer) is outer
+    assert runtime.user_error(ray.exceptions.RayTaskError("f", "trace", outer, "python", 1, "127.0.0.1")) is outer
 
 
 def test_our_own_mistakes_are_no_users_errors():

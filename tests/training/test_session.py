@@ -57,10 +57,8 @@ def test_everything_asked_for_is_measured(whole: Path):
     assert {"loss/noise", "loss/duration", "loss/total", "learning_rate", "grad_norm"} <= set(rows[1])
     assert "val/duration" in rows[0]
     assert "val/noise_0.9" in rows[12]
-    throughput = [
-        row.values["throughput/audio_s_per_s"] for row in checkpoint.read_history(whole / "history.jsonl")[1:]
-    ]
-    assert min(throughput) > 0
+    for row in checkpoint.read_history(whole / "history.jsonl")[1:]:
+        assert row.values["throughput/audio_s_per_s"] > 0
 
 
 def test_the_latest_states_and_the_best_voice_are_kept(whole: Path):
@@ -75,7 +73,7 @@ def test_the_latest_states_and_the_best_voice_are_kept(whole: Path):
 def die_at(step: int, root: str, folder: str) -> None:
     """Train, and end the process without a word after `step`."""
 
-    def report(row: MetricRow, saved: bool) -> None:
+    def report(row: MetricRow, _: bool) -> None:
         if row.step == step:
             os._exit(9)
 

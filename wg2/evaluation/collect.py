@@ -19,7 +19,8 @@ def dataset_facts(corpus: str, info: DatasetInfo) -> DatasetFacts:
     """The data set's figures, with the reason of each reject."""
     rows = [row for uri in info.rejects_shards for row in _read(uri, ["utt_id", "stage", "message"])]
     rejects = tuple((row["utt_id"], f"{row['stage']}: {row['message']}") for row in rows)
-    return DatasetFacts(corpus, info.num_utterances, info.hours, info.sampling_rate, dict(info.splits), rejects)
+    splits = {name: info.splits[name] for name in ("train", "val", "test") if name in info.splits}
+    return DatasetFacts(corpus, info.num_utterances, info.hours, info.sampling_rate, splits, rejects)
 
 
 def curves(history: Iterable[MetricRow], names: Mapping[str, str]) -> tuple[Curve, ...]:

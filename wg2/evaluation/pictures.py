@@ -70,13 +70,17 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_INK)
     if curves:
-        axes.legend(frameon=False, labelcolor=_INK, loc="upper right", bbox_to_anchor=(1.0, 0.78))
+        axes.legend(frameon=False, labelcolor=_INK, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(curves))
 
 
 def _top(curves: Sequence[Curve]) -> float:
-    """High enough for all but the spikes: one bad step must not flatten the rest."""
-    values = np.array([value for curve in curves for value in curve.values if np.isfinite(value)])
-    return max(1.0, 1.1 * float(np.quantile(values, 0.98))) if values.size else 1.0
+    """High enough for all but the spikes of a long curve: one bad step must not flatten the rest."""
+    tops = [1.0]
+    for curve in curves:
+        values = np.array([value for value in curve.values if np.isfinite(value)])
+        if values.size:
+            tops.append(1.05 * float(np.quantile(values, 0.99) if values.size > 100 else values.max()))
+    return max(tops)
 
 
 def _inline(svg: str) -> str:

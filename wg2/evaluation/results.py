@@ -103,9 +103,9 @@ class Results:
         """The tasks that are neither spoken nor refused for good."""
         names = {str(task.steps) for task in tasks}
         present = {wav for name in names for wav in self._present(name)}
-        done = {row["key"] for row in self._rows if row["wav"] in present}
-        done |= {row["key"] for row in self._rejects if row["error_class"] in _FINAL}
-        return [task for task in tasks if task.key not in done]
+        done = {(row["key"], row["wav"]) for row in self._rows if row["wav"] in present}
+        done |= {(row["key"], row["wav"]) for row in self._rejects if row["error_class"] in _FINAL}
+        return [task for task in tasks if (task.key, task.wav) not in done]
 
     def forget(self, tasks: Iterable[Task]) -> None:
         """Remove the rows of files that are about to be written."""
@@ -130,8 +130,8 @@ class Results:
 
     def rejects(self, tasks: Iterable[Task]) -> list[dict[str, Any]]:
         """The refused rows of some tasks."""
-        keys = {task.key for task in tasks}
-        return [row for row in self._rejects if row["key"] in keys]
+        wanted = {(task.key, task.wav) for task in tasks}
+        return [row for row in self._rejects if (row["key"], row["wav"]) in wanted]
 
     def _present(self, name: str) -> list[str]:
         uris = storage.list_files(storage.join(self.folder, name), ".wav")

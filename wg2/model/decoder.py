@@ -25,7 +25,7 @@ class DecoderCache:
     """What does not depend on the noisy waveform, computed once for all denoising steps.
 
     The first convolution and the first UBlock up to its FiLM: `main` and `residual` are
-    [B, up_channels[0], T * upsample_factors[0]]. `masks` are [B, 1, L] at the frames' rate and after each UBlock.
+    [B, T * upsample_factors[0], up_channels[0]]. `masks` are [B, L, 1] at the frames' rate and after each UBlock.
     """
 
     main: Tensor
@@ -47,7 +47,7 @@ class UpStage(nn.Module):
     def forward(
         self, x: Tensor, scale: Tensor, shift: Tensor, low_mask: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """[B, C, L] -> [B, C', L * factor]; `low_mask` is the input's, `mask` the output's."""
+        """[B, L, C] -> [B, L * factor, C']; `low_mask` is the input's, `mask` the output's."""
         return self.modulate(*self.enter.lift(x, low_mask, mask), scale, shift, mask)
 
     def modulate(
@@ -98,8 +98,7 @@ class Decoder(nn.Module):
     def condition(self, features: Tensor, frame_mask: Tensor | None = None) -> DecoderCache:
         """What does not depend on the noisy waveform: call it once, then `denoise` at every step."""
         masks = self._masks(features, frame_mask)
-        x = features.transpose(1, 2)
-        x = self.pre(x if masks[0] is None else x * masks[0], masks[0])
+        x = self.pre(features if masks[0] is None else features * masks[0], masks[0])
         main, residual = cast(UpStage, self.ups[0]).enter.lift(x, masks[0], masks[1])
         return DecoderCache(main, residual, masks, features.shape[1])
 
@@ -111,14 +110,14 @@ class Decoder(nn.Module):
         x = cast(UpStage, self.ups[0]).modulate(cache.main, cache.residual, *films[0], masks[1])
         for stage, film, low_mask, mask in zip(self.ups[1:], films[1:], masks[1:], masks[2:], strict=False):
             x = stage(x, *film, low_mask, mask)
-        noise: Tensor = self.post(x, masks[-1]).squeeze(1)
+        noise: Tensor = self.post(x, masks[-1]).squeeze(-1)
         return noise
 
     def _films(
         self, noisy: Tensor, noise_level: Tensor, masks: tuple[Tensor | None, ...]
     ) -> list[tuple[Tensor, Tensor]]:
         """Scale and shift for each UBlock, low rate first."""
-        x = noisy[:, None, :]
+        x = noisy[:, :, None]
         x = self.down_pre(x if masks[-1] is None else x * masks[-1], masks[-1])
         films = [self.films[-1](x, noise_level, masks[-1])]
         for depth, stage in enumerate(self.downs, start=2):
@@ -131,8 +130,8 @@ class Decoder(nn.Module):
         """The mask at the frames' rate and after each UBlock."""
         if frame_mask is None:
             return (None,) * (len(self.factors) + 1)
-        base = frame_mask[:, None, :].to(features.dtype)
-        return tuple(base.repeat_interleave(rate, dim=-1) for rate in accumulate(self.factors, int.__mul__, initial=1))
+        base = frame_mask[:, :, None].to(features.dtype)
+        return tuple(base.repeat_interleave(rate, dim=1) for rate in accumulate(self.factors, int.__mul__, initial=1))
 
     def _check(self, noisy: Tensor, cache: DecoderCache) -> None:
         wanted = (cache.main.shape[0], cache.num_frames * self.samples_per_frame)

@@ -60,6 +60,11 @@ class Normalizer:
         yield text[end:]
 
 
+def needs_grammar(text: str) -> bool:
+    """Whether a text has digits or symbols that only the grammar can read."""
+    return _NEEDS_GRAMMAR.search(abbreviations.expand(clean(text))) is not None
+
+
 def compile_grammar(cache_dir: str = "") -> Path:
     """Compile the grammar unless it is there. Processes that ask at the same time wait for the first.
 

@@ -198,6 +198,7 @@ class Run:
         import mlflow
 
         info, _ = checkpoint.load_voice_files(voice_folder)
+        client = _client(self.uri)
         with _active_run(self):
             logged = mlflow.pyfunc.log_model(
                 name="voice",
@@ -208,11 +209,11 @@ class Run:
                 pip_requirements=_requirements(),
                 metadata={"dataset": info.dataset, "step": info.step, "sampling_rate": info.sampling_rate},
             )
-        client = _client(self.uri)
-        if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name)
-        tags = {WEIGHTS: digest}
-        made = client.create_model_version(name, logged.model_uri, self.run_id, tags, model_id=logged.model_id)
+            if not client.search_registered_models(f"name = '{name}'"):
+                client.create_registered_model(name)
+            # Within the block: the registry looks the model up at the global address, not at the client's.
+            tags = {WEIGHTS: digest}
+            made = client.create_model_version(name, logged.model_uri, self.run_id, tags, model_id=logged.model_id)
         return str(made.version)
 
 

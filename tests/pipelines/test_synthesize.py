@@ -1,0 +1,179 @@
+"""The job, in this process and on a Ray of this machine, with a voice of random weights."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import tiny_voice
+
+from pipelines import runtime, synthesize
+from wg2.config import load
+from wg2.errors import ConfigError, DatasetError, StorageError, TextError, TrackingError, Wg2Error
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context"),  # Ray Data copies its own settings
+]
+
+LINES = "Two birds sat on a wire.\n\n...\nWhy not?\n"
+
+Run = Callable[..., synthesize.SynthesisSummary]
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def run(voice: Path) -> Run:
+    def run(folder: Path, *options: str) -> synthesize.SynthesisSummary:
+        return synthesize.run(load(["--dir", str(folder), "--synthesize.voice", str(voice), *options]))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("text") / "lines.txt"
+    path.write_text(LINES)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def spoken(
+    request: pytest.FixtureRequest, run: Run, text_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, synthesize.SynthesisSummary]:
+    request.getfixturevalue("local_ray")
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(folder, "--synthesize.text-file", text_file, "--synthesize.steps", "3", "2")
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> None:
+        raise AssertionError("Ray was started although there was nothing to do")
+
+    monkeypatch.setattr(runtime, "connect", connect)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_file_has_the_samples_that_its_row_says_and_is_not_silent(spoken):
+    folder, _ = spoken
+    rows = pq.read_table(folder / "synthesis/results.parquet").to_pylist()
+    assert len(rows) == 4
+    for row in rows:
+        samples, rate = soundfile.read(folder / "synthesis" / row["wav"], dtype="float32")
+        assert (rate, len(samples)) == (row["sampling_rate"], row["num_samples"])
+        assert row["num_samples"] == 300 * row["num_frames"] == 300 * sum(row["durations"])
+        assert row["rtf"] == pytest.approx(row["wall_s"] / row["audio_s"])
+        assert np.sqrt(np.mean(samples**2)) > 1e-3
+        assert len(row["phones"]) == len(row["durations"])
+
+
+def test_the_summary_counts_what_is_on_disk(spoken):
+    folder, summary = spoken
+    assert (summary.sentences, summary.spoken, summary.reused) == (3, 4, 0)
+    assert [entry.steps for entry in summary.steps] == [3, 2]
+    for entry in summary.steps:
+        assert entry.rtf > 0
+        assert all(Path(file).is_relative_to(folder) and Path(file).exists() for file in entry.files)
+        assert len(entry.files) == 2
+
+
+def test_a_sentence_that_cannot_be_spoken_goes_to_the_rejects_and_the_others_go_on(spoken):
+    folder, summary = spoken
+    rejects = pq.read_table(folder / "synthesis/rejects.parquet").to_pylist()
+    assert {(row["source"], row["error_class"], row["stage"]) for row in rejects} == {
+        ("...", "TextError", "synthesize")
+    }
+    assert "no pronounceable word" in rejects[0]["message"]
+    assert len(summary.rejects) == 2
+
+
+def test_the_note_names_the_voice_and_the_nodes(spoken, voice):
+    note = json.loads((spoken[0] / "synthesis/synthesis.json").read_text())
+    assert note["voice"] == str(voice)
+    assert len(note["voice_digest"]) == 64
+    assert len(note["nodes"]) == 1
+    assert (note["files"], note["rejects"]) == (4, 2)
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_a_second_run_speaks_nothing_changes_nothing_and_says_so(spoken, run, text_file, capsys):
+    folder, first = spoken
+    before = _files(folder)
+    again = run(folder, "--synthesize.text-file", text_file, "--synthesize.steps", "3", "2")
+    assert (again.spoken, again.reused) == (0, 4)
+    assert again.steps == first.steps
+    assert _files(folder) == before
+    assert "6 of 6 files are done already" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_lost_file_is_spoken_again_to_the_same_bytes_and_only_that_one(spoken, run, text_file):
+    folder, first = spoken
+    before = _files(folder)
+    lost = Path(first.steps[1].files[0])
+    lost.unlink()
+    again = run(folder, "--synthesize.text-file", text_file, "--synthesize.steps", "3", "2")
+    assert (again.spoken, again.reused) == (1, 3)
+    audio = [name for name in before if name.endswith(".wav")]
+    assert {name: _files(folder)[name] for name in audio} == {name: before[name] for name in audio}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("...\n?!\n")
+    with pytest.raises(TextError, match="none of 2 sentences"):
+        run(tmp_path / "run", "--synthesize.text-file", str(path), "--synthesize.steps", "2")
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        (["--synthesize.text", "..."], TextError, "no pronounceable word"),
+        (["--synthesize.text", "Birds.", "--synthesize.text-file", "x"], ConfigError, "both"),
+        (["--synthesize.text-file", "/nowhere.txt"], StorageError, "/nowhere.txt"),
+        (["--synthesize.text", "Birds.", "--synthesize.steps", "1001"], ConfigError, "1000 noise levels"),
+        (["--synthesize.text", "Birds.", "--synthesize.steps", "1"], ConfigError, "synthesize.steps"),
+        (["--synthesize.text", "Birds.", "--synthesize.pace", "0"], ConfigError, "synthesize.pace"),
+        (["--synthesize.text", "Birds.", "--synthesize.voice", "/nobody"], TrackingError, "/nobody"),
+        ([], DatasetError, "no committed data set"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    run: Run, tmp_path: Path, options: list[str], error: type[Wg2Error], named: str
+):
+    with pytest.raises(error, match=named):
+        run(tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(("data", "named"), [(b"\n \n", "no text"), (b"caf\xe9", "not UTF-8 at byte 3")])
+def test_a_text_file_that_is_no_text_is_refused(run: Run, tmp_path: Path, data: bytes, named: str):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(data)
+    with pytest.raises(TextError, match=named):
+        run(tmp_path / "run", "--synthesize.text-file", str(path))
+
+
+def test_the_program_fails_in_one_line(voice: Path, tmp_path: Path):
+    command = [sys.executable, synthesize.__file__, "--dir", str(tmp_path / "run"), "--synthesize.voice", str(voice)]
+    done = subprocess.run([*command, "--synthesize.text", "?!"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()

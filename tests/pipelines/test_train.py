@@ -1,0 +1,247 @@
+"""The training job: its record, killed drivers, lost workers, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_training
+
+from pipelines import train as job
+from wg2 import checkpoint
+from wg2.config import Config
+from wg2.errors import ConfigError, DatasetError, TrackingError, TrainingError
+from wg2.tracking import _client, resolve_voice
+
+pytestmark = pytest.mark.ray
+
+
+def prepared(folder: Path, **changes: object) -> Config:
+    """The configuration of a folder that has a data set and an empty MLflow store."""
+    tiny_training.dataset(folder / "dataset")
+    tiny_training.mlflow_store(folder)
+    return tiny_training.config(folder, **changes)
+
+
+def measured(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """The history without what the clock says."""
+    rows = checkpoint.saved_history(folder / "training")
+    return [(row.step, {k: v for k, v in row.values.items() if not k.startswith("throughput/")}) for row in rows]
+
+
+def steps_in_mlflow(folder: Path, metric: str = "loss/noise") -> list[int]:
+    """Steps of a metric in the one run that there is."""
+    client = _client(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    (run,) = client.search_runs([experiment.experiment_id])
+    return [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> job.TrainSummary:  # noqa: ARG001
+    """A training by one worker, without interruption."""
+    return job.run(prepared(tmp_path_factory.mktemp("whole")))
+
+
+def folder_of(summary: job.TrainSummary) -> Path:
+    return Path(summary.voice).parents[1]
+
+
+def test_the_summary_is_true(whole: job.TrainSummary):
+    losses = dict(measured(folder_of(whole)))
+    assert (whole.steps, whole.resumed_at) == (12, 0)
+    assert (whole.val_first, whole.val_last) == (losses[0]["val/noise"], losses[12]["val/noise"])
+    assert [row.step for row in whole.history] == list(range(13))
+    assert len(whole.nodes) == 1
+    uri = f"sqlite:///{folder_of(whole)}/mlflow.db"
+    champion = resolve_voice("models:/tiny@champion", uri)
+    assert checkpoint.weights_digest(champion) == checkpoint.weights_digest(whole.voice)
+    run = _client(uri).get_run(whole.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["wg2.dataset"] == checkpoint.load_voice_files(whole.voice)[0].dataset
+    assert run.data.params["train.batch_size"] == "4"
+    assert run.data.metrics["val/noise"] == whole.val_last
+    record = json.loads((folder_of(whole) / "training/train.json").read_text())
+    assert record["nodes"] == list(whole.nodes)
+    assert steps_in_mlflow(folder_of(whole)) == list(range(1, 13))
+    assert steps_in_mlflow(folder_of(whole), "val/noise") == [0, 4, 8, 12]
+
+
+def test_a_second_run_does_nothing_and_says_so(whole: job.TrainSummary, capsys: pytest.CaptureFixture[str]):
+    folder = folder_of(whole)
+    before = contents(folder)
+    again = job.run(tiny_training.config(folder))
+    assert again == replace(whole, resumed_at=12)
+    assert "12 of 12 steps are done already" in capsys.readouterr().out
+    assert contents(folder) == before
+
+
+def test_a_lost_registry_is_made_again_from_what_is_on_the_disk(whole: job.TrainSummary):
+    folder = folder_of(whole)
+    kept = (folder / "mlflow.db").read_bytes()
+    try:
+        tiny_training.mlflow_store(folder)
+        again = job.run(tiny_training.config(folder))
+        assert again.run_id != whole.run_id
+        assert again.nodes == whole.nodes
+        assert resolve_voice("models:/tiny@champion", f"sqlite:///{folder}/mlflow.db")
+        assert steps_in_mlflow(folder) == list(range(1, 13))
+    finally:
+        (folder / "mlflow.db").write_bytes(kept)
+        job.run(tiny_training.config(folder))
+
+
+def in_background(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for_step(folder: Path, step: int, seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while checkpoint.steps_done(folder / "training") < step:
+        assert time.monotonic() < end, f"no state after {step} steps in {folder}"
+        time.sleep(0.002)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+import tiny_training
+from pipelines import runtime, train
+runtime.main(lambda: train.run(tiny_training.config(Path(sys.argv[1]), **eval(sys.argv[2]))))
+"""
+
+
+def drive(folder: Path, **changes: object) -> subprocess.Popen[str]:
+    """The job in a process (and a session) of its own."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    own |= {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, str(folder), repr(changes)], env=own, cwd="/", text=True,
+                            start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_killed_driver_is_resumed_bit_for_bit_in_the_same_run(whole: job.TrainSummary, tmp_path: Path):
+    config = prepared(tmp_path)
+    driver = drive(tmp_path)
+    try:
+        wait_for_step(tmp_path, 4)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    time.sleep(1)  # its Ray ends
+    reached = checkpoint.steps_done(tmp_path / "training")
+    assert 4 <= reached < 12, "the kill came too late to show anything"
+    summary = job.run(config)
+    assert (summary.resumed_at, summary.steps) == (reached, 12)
+    assert measured(tmp_path) == measured(folder_of(whole))
+    assert steps_in_mlflow(tmp_path) == list(range(1, 13))
+    assert checkpoint.weights_digest(summary.voice) == checkpoint.weights_digest(whole.voice)
+
+
+def train_workers() -> list[int]:
+    """Pids of the ranks of this process's Ray."""
+    session = os.getsid(0)
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if "RayTrainWorker" in (folder / "cmdline").read_text() and int(fields[3]) == session:
+                found.append(int(folder.name))
+        except (OSError, IndexError):
+            continue
+    return sorted(found)
+
+
+@pytest.mark.slow
+def test_a_lost_rank_is_replaced_and_the_training_goes_on(whole: job.TrainSummary, tmp_path: Path):
+    config = prepared(tmp_path, workers=2, max_failures=1)
+    before = set(train_workers())
+
+    def kill_one() -> None:
+        wait_for_step(tmp_path, 4)
+        os.kill(next(pid for pid in train_workers() if pid not in before), signal.SIGKILL)
+
+    killer = in_background(kill_one)
+    summary = job.run(config)
+    killer.join()
+    assert len(summary.nodes) == 2
+    assert steps_in_mlflow(tmp_path) == list(range(1, 13))
+    for (step, values), (wanted_step, wanted) in zip(measured(tmp_path), measured(folder_of(whole)), strict=True):
+        assert step == wanted_step
+        assert values == pytest.approx(wanted, rel=1e-2), f"two workers are not one at step {step}"
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_training_that_blows_up_ends_in_one_line_and_is_marked_failed(tmp_path: Path):
+    config = prepared(tmp_path, learning_rate=1e30, warmup_steps=0, clip_norm=1e30, max_skipped_steps=3, steps=60)
+    with pytest.raises(TrainingError, match=r"not finite, 3 steps in a row"):
+        job.run(config)
+    client = _client(config.tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.info.status == "FAILED"
+
+
+class TestRefusals:
+    """Before Ray starts, and without a trace."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Config:
+        tiny_training.dataset(tmp_path / "dataset")
+        return tiny_training.config(tmp_path)
+
+    def refused(self, config: Config, error: type[Exception], match: str) -> None:
+        with pytest.raises(error, match=match):
+            job.run(config)
+        assert not Path(config.training_dir).exists()
+        assert not (Path(config.dir) / "mlflow.db").exists()
+
+    def test_no_data_set(self, config: Config):
+        self.refused(replace(config, dataset=f"{config.dir}/none"), DatasetError, "no committed data set")
+
+    def test_another_sampling_rate(self, config: Config):
+        other = replace(config, audio=replace(config.audio, sampling_rate=22_050))
+        self.refused(other, DatasetError, "got 8000 Hz, the configuration wants 22050 Hz")
+
+    def test_another_hop(self, config: Config):
+        self.refused(replace(config, model=Config().model), DatasetError, r"got 8, .* make 300")
+
+    def test_a_batch_that_cannot_be_shared(self, config: Config):
+        other = replace(config, train=replace(config.train, workers=3))
+        self.refused(other, ConfigError, "cannot be shared evenly")
+
+    def test_a_folder_that_is_no_disk(self, config: Config):
+        other = replace(config, dir="s3://bucket/run", dataset=config.dataset_dir)
+        with pytest.raises(ConfigError, match=r"dir: got s3://bucket/run, .* local or shared disk"):
+            job.run(other)
+
+    def test_as_a_process_it_is_one_line_and_exit_code_1(self, config: Config):
+        driver = drive(Path(config.dir), batch_size=5, workers=2)
+        out, err = driver.communicate(timeout=120)
+        assert driver.returncode == 1, out + err
+        assert err.splitlines() == ["error: train.batch_size: 5 windows cannot be shared evenly by train.workers=2"]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_an_mlflow_that_is_none_does_not_lose_the_training(tmp_path: Path):
+    config = prepared(tmp_path, steps=4)
+    store = (tmp_path / "mlflow.db").read_bytes()
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 99)
+    with pytest.raises(TrackingError, match="MLflow at sqlite"):
+        job.run(config)
+    assert checkpoint.steps_done(tmp_path / "training") == 4
+    (tmp_path / "mlflow.db").write_bytes(store)
+    assert job.run(config).resumed_at == 4
+    assert steps_in_mlflow(tmp_path) == [1, 2, 3, 4]
