@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 import ray
 from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
-from pipelines import runtime
 
+from pipelines import runtime
 from wg2 import storage
 from wg2.config import Config, SynthesizeConfig, TextConfig, load
 from wg2.dataset.ledger import open_dataset

@@ -90,9 +90,16 @@ def _node(environment: Mapping[str, str], log: Path, *arguments: str) -> Iterato
     try:
         yield
     finally:
+        _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]", patience_s: float = 10) -> None:
+    """Ask a node to stop, then insist."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(10)
+            os.killpg(process.pid, number)
+            process.wait(patience_s)
+            return
 
 
 def _kill_all_that_mention(mark: str) -> None:

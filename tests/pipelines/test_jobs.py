@@ -71,8 +71,8 @@ def test_synthesize_as_a_job_speaks_with_the_registered_champion(cluster: two_no
 def test_bad_input_fails_the_job_with_one_line(cluster: two_nodes.Cluster, folder: Path):
     job = cluster.submit("python", "pipelines/prepare.py", "--dir", str(folder / "x"), "--corpus.root", "/nowhere")
     assert job.returncode != 0
-    lines = [line for line in job.stdout.splitlines() if line.startswith("error:")]
+    lines = {line for line in job.stdout.splitlines() if line.startswith("error:")}  # Ray prints a log's tail again
     assert len(lines) == 1
-    assert "/nowhere" in lines[0]
+    assert "/nowhere" in lines.pop()
     assert "Traceback" not in job.stdout
     assert not (folder / "x").exists()
