@@ -1,6 +1,8 @@
 """What the driver of a training does while the workers work: shows their progress, delivers to MLflow what is saved."""
 
+import sys
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,9 @@ from wg2 import checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.errors import TrackingError
 from wg2.tracking import Run
+
+_SHOW_EVERY_S = 0.0 if sys.stderr.isatty() else 10.0
+"""A bar moves with every message; lines in a log would be too many."""
 
 
 class Monitor(threading.Thread):
@@ -30,6 +35,7 @@ class Monitor(threading.Thread):
         super().__init__(daemon=True)
         self.folder, self.steps, self.mailbox, self.tracked = folder, steps, mailbox, tracked
         self._nodes: dict[int, str] = {}
+        self.shown = 0.0
         self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(folder), 0)
 
     def __enter__(self) -> "Monitor":
@@ -65,8 +71,9 @@ class Monitor(threading.Thread):
                 self._nodes[rank] = node
                 print(f"train: rank {rank} is on node {node}", flush=True)
             case (MetricRow() as row, bool(saved)):
-                progress.advance(max(row.step - self.step, 0), _note(row))
-                self.step = max(self.step, row.step)
+                if saved or time.monotonic() - self.shown > _SHOW_EVERY_S:
+                    progress.advance(max(row.step - self.step, 0), _note(row))
+                    self.step, self.shown = max(self.step, row.step), time.monotonic()
                 if saved:
                     self._deliver()
 

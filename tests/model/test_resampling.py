@@ -80,6 +80,14 @@ def test_a_window_is_the_slice_of_the_whole():
     assert not window[1, 4:].any()
 
 
+def test_frames_are_upsampled_in_blocks_that_do_not_show(monkeypatch):
+    resampling, hidden = make(), torch.randn(2, 5, 6).double()
+    durations, mask = torch.tensor([[2, 0, 3, 9, 1], [4, 2, 1, 2, 3]]), torch.ones(2, 5, dtype=torch.bool)
+    whole, _ = resampling(hidden, durations, mask)
+    monkeypatch.setattr("wg2.model.resampling.FRAME_BLOCK", 4)
+    torch.testing.assert_close(resampling(hidden, durations, mask)[0], whole)
+
+
 def test_ranges_are_never_below_the_floor():
     resampling = make()
     torch.nn.init.constant_(resampling.ranges.linear.bias, -1e4)

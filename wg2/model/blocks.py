@@ -68,9 +68,10 @@ def _shift(x: Tensor, by: int) -> Tensor:
 
 
 def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
-    """The transformer's sinusoids of 5000 * noise level, in float32 whatever the autocast.
+    """The transformer's sinusoids of 5000 * noise level, at full precision whatever the autocast.
 
-    In bfloat16 the argument (up to 5000) would be off by up to 8 radians.
+    The argument runs up to 5000: in bfloat16 it would be off by up to 8 radians, in float32 by 2e-4. It is few numbers
+    for each row, so it is taken in float64 where the device has that.
 
     Args:
         noise_level: sqrt of alpha bar, [B].
@@ -79,11 +80,12 @@ def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
         [B, channels], float32 (float64 for a float64 noise level).
     """
     with torch.autocast(noise_level.device.type, enabled=False):
-        wide = noise_level if noise_level.dtype == torch.float64 else noise_level.float()
+        wide = noise_level.float() if noise_level.device.type == "mps" else noise_level.double()
         half = channels // 2
         exponents = torch.arange(half, dtype=wide.dtype, device=wide.device) / half
         angles = NOISE_LEVEL_SCALE * wide[:, None] * torch.exp(-math.log(10_000.0) * exponents)
-        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+        encoded = torch.cat((angles.sin(), angles.cos()), dim=-1)
+    return encoded if noise_level.dtype == torch.float64 else encoded.float()
 
 
 class Conv(nn.Conv1d):
@@ -106,6 +108,8 @@ class Conv(nn.Conv1d):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, L, in_channels] -> [B, L, out_channels]."""
+        if self.kernel_size == (1,):
+            return _masked(F.linear(x, self.weight.squeeze(2), self.bias), mask)
         # As a convolution in 2D with one row, since torch knows channels-last memory only there.
         rows, padding, dilation = x.mT.unsqueeze(2), (0, int(self.padding[0])), (1, self.dilation[0])
         y = F.conv2d(rows, self.weight.unsqueeze(2), self.bias, padding=padding, dilation=dilation)

@@ -22,6 +22,9 @@ MAX_LOG_DURATION = 6.5
 TYPICAL_LOG_DURATION = 2.0
 """Where predictions start: log(1 + 6.4 frames), 80 ms."""
 
+FRAME_BLOCK = 2048
+"""Frames whose weights are in memory at a time, [B, FRAME_BLOCK, N]."""
+
 
 class Predictor(nn.Module):
     """Two BLSTMs and a linear layer: one number for each token."""
@@ -100,7 +103,8 @@ class Resampling(nn.Module):
         frames = torch.arange(length, device=hidden.device)[None, :]
         frames = frames if window_start is None else frames + window_start[:, None]
         frame_mask = (frames >= 0) & (frames < totals)
-        features = gaussian_weights(durations, sigmas, frames) @ hidden
+        blocks = torch.split(frames, FRAME_BLOCK, dim=1)  # all weights of ten minutes at once would take gigabytes
+        features = torch.cat([gaussian_weights(durations, sigmas, block) @ hidden for block in blocks], dim=1)
         return features * frame_mask[..., None], frame_mask
 
 
