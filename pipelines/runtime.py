@@ -38,13 +38,14 @@ def connect() -> None:
     """Join the cluster that this job was submitted to, or start a private Ray on this machine.
 
     A job's driver, and whoever sets it to a cluster, has RAY_ADDRESS; a dashboard's http:// address there is meant
-    for `ray job submit`, and is no cluster to join.
+    for `ray job submit`, and is no cluster to join. What workers print stays in Ray's logs: their errors reach the
+    driver as exceptions, and Ray Train's own remarks would drown the progress.
     """
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS", "")
     if address and not address.startswith("http"):
-        ray.init(logging_level=logging.ERROR)
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
     else:
         _start_local()
 
@@ -71,6 +72,7 @@ def _init_local() -> None:
         num_cpus=(os.cpu_count() or 1) + 1,
         object_store_memory=_OBJECT_STORE_BYTES,
         logging_level=logging.ERROR,
+        log_to_driver=False,
         _temp_dir=folder,
     )
 

@@ -54,7 +54,7 @@ class Session:
             self.best = best if best is not None and (folder / "best").exists() else math.inf
         if self.leads:
             folder.mkdir(parents=True, exist_ok=True)
-            pass
+            checkpoint.cut_history(folder / "history.jsonl", trainer.step if state else -1)
 
     def run(self) -> None:
         """Train to `steps`.
