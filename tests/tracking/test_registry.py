@@ -96,6 +96,12 @@ def test_what_is_not_registered_is_told_in_one_line(uri: str, name: str):
     assert "\n" not in str(caught.value)
 
 
+def test_looking_for_a_voice_makes_no_registry(tmp_path: Path):
+    with pytest.raises(TrackingError, match=r"no registry at .*run pipelines/train\.py first"):
+        resolve_voice("models:/any@champion", f"sqlite:///{tmp_path}/below/mlflow.db")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_without_a_voice_is_told_so(tmp_path: Path, uri: str, run: Run):
     with pytest.raises(TrackingError, match=r"no voice.json in it"):
         resolve_voice(str(tmp_path), uri)

@@ -230,6 +230,7 @@ def resolve_voice(voice: str, uri: str) -> Path:
         if (Path(voice) / "voice.json").exists():
             return Path(voice).absolute()
         raise TrackingError(f"{voice}: no voice.json in it; name a voice folder or {MODEL_SCHEME}NAME@ALIAS")
+    _refuse_missing(voice, uri)
     with _one_line(uri):
         source = _source(_client(uri), voice, uri)
         return _voice_in(_download(source, uri), voice)
@@ -291,6 +292,13 @@ def _client(uri: str) -> Any:
     if uri.startswith(_SQLITE):
         Path(_absolute(uri).removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(_absolute(uri), _absolute(uri))
+
+
+def _refuse_missing(voice: str, uri: str) -> None:
+    """Who looks for a voice must not leave an empty registry behind."""
+    path = Path(_absolute(uri).removeprefix(_SQLITE))
+    if uri.startswith(_SQLITE) and not path.exists():
+        raise TrackingError(f"{voice}: no registry at {path}; run pipelines/train.py first, or give another server")
 
 
 def _absolute(uri: str) -> str:
