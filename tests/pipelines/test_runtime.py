@@ -114,6 +114,16 @@ class TestLocalRay:
     def test_one_cpu_is_left_to_ray(self):
         assert runtime.cpus() == (os.cpu_count() or 1)
 
+    def test_it_listens_on_loopback_only(self):
+        port = int(ray.get_runtime_context().gcs_address.rpartition(":")[2])
+        lines = [
+            line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()
+        ]
+        bound = {address.rpartition(":")[0] for _, address, _, state, *_ in lines
+                 if state == "0A" and address.endswith(f":{port:04X}")}  # fmt: skip
+        assert bound
+        assert all(address.endswith("0100007F") for address in bound)  # 127.0.0.1 in the kernel's byte order
+
     def test_connecting_again_changes_nothing(self):
         before = ray.get_runtime_context().get_job_id()
         runtime.connect()
