@@ -245,6 +245,8 @@ class TrainConfig:
     """Windows in a step, over all workers together."""
     window_frames: int = 64
     """Frames of a training window (64 are 0.8 s, 256 are 3.2 s at 24 kHz)."""
+    halo_frames: int = 0
+    """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
     learning_rate: float = 1e-3
     """Peak learning rate of Adam."""
     warmup_steps: int = 1000
@@ -279,6 +281,16 @@ class TrainConfig:
     """Compute in bfloat16 where that is safe."""
     seed: int = 0
     """Seed of weights, batches and noise."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a window of no frames, or a negative halo.
+        """
+        for name, least in (("window_frames", 1), ("halo_frames", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"train.{name}: got {getattr(self, name)} frames, wanted at least {least}")
 
 
 @dataclass(frozen=True)

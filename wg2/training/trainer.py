@@ -185,7 +185,7 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         noise, duration = self._losses(batch)
-        counts = torch.stack((batch.window_frames.sum(), batch.token_mask.sum())).to(noise.dtype)
+        counts = torch.stack((batch.scored_frames.sum(), batch.token_mask.sum())).to(noise.dtype)
         weights = counts / self._sum(counts.clone())
         weighted = torch.stack((noise, duration)) * weights
         (weighted[0] + self.config.duration_weight * weighted[1]).backward()  # type: ignore[no-untyped-call]
@@ -202,8 +202,14 @@ class Trainer:
                 batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
                 levels, batch.window_start, batch.window_frames,
             )  # fmt: skip
-        noise = noise_loss(eps, prediction.eps, prediction.sample_mask)
+        noise = noise_loss(eps, prediction.eps, self._scored(batch, prediction.sample_mask))
         return noise, duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+
+    def _scored(self, batch: Batch, sample_mask: Tensor) -> Tensor:
+        """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
+        hop = self.info.samples_per_frame
+        places = torch.arange(sample_mask.shape[1], device=sample_mask.device) - hop * batch.scored_start[:, None]
+        return sample_mask & (places >= 0) & (places < hop * batch.scored_frames[:, None])
 
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
@@ -237,7 +243,7 @@ class Trainer:
     def _validate_batch(self, batch: Batch, first: int) -> Tensor:
         """Sums over one batch: absolute error by noise level, duration error; then the samples and tokens."""
         size, length = batch.waveform.shape
-        samples = batch.window_frames.sum() * self.info.samples_per_frame
+        samples = batch.scored_frames.sum() * self.info.samples_per_frame
         sums = []
         with torch.inference_mode():
             for stream, level in enumerate(VALIDATION_LEVELS):
@@ -249,7 +255,8 @@ class Trainer:
                     batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
                     levels, batch.window_start, batch.window_frames,
                 )  # fmt: skip
-                sums.append(noise_loss(eps, prediction.eps, prediction.sample_mask) * samples)
+                scored = self._scored(batch, prediction.sample_mask)
+                sums.append(noise_loss(eps, prediction.eps, scored) * samples)
             tokens = batch.token_mask.sum()
             sums.append(duration_loss(prediction.log_durations, batch.durations, batch.token_mask) * tokens)
         return torch.stack([*sums, samples, tokens]).double().cpu()
