@@ -25,12 +25,13 @@ from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_
 from wg2.diffusion.schedule import training_schedule
 from wg2.errors import DatasetError, TrainingError
 from wg2.model.wavegrad2 import WaveGrad2
+from wg2.training.augment import draw_masks
 from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
 
-_LEVELS, _NOISE, _DROPOUT, _VALIDATION = range(4)  # streams of random numbers
+_LEVELS, _NOISE, _DROPOUT, _VALIDATION, _AUGMENT = range(5)  # streams of random numbers
 _FREE = {
     "steps", "workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints", "max_skipped_steps",
     "max_failures", "log_every", "validation_windows",
@@ -200,7 +201,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             prediction = self.model(
                 batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
-                levels, batch.window_start, batch.window_frames,
+                levels, batch.window_start, batch.window_frames, self._kept(batch),
             )  # fmt: skip
         noise = noise_loss(eps, prediction.eps, self._scored(batch, prediction.sample_mask))
         return noise, duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
@@ -220,6 +221,17 @@ class Trainer:
         length = batch.waveform.shape[1]
         rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
         return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
+
+    def _kept(self, batch: Batch) -> Tensor | None:
+        """What SpecAugment leaves of the hidden features, [B, T, C], by each window's place in the whole batch."""
+        if not self.config.augment.active:
+            return None
+        size, frames = len(batch.utt_ids), batch.waveform.shape[1] // self.info.samples_per_frame
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, _AUGMENT, self.step))
+        channels = self.sections.model.encoder.channels
+        masks = draw_masks(self.config.augment, size * self.world_size, frames, channels, generator)
+        in_time, in_channels = (mask[self.rank * size :][:size].to(self.device) for mask in masks)
+        return ~(in_time[:, :, None] | in_channels[:, None, :])
 
     def _update(self, rate: float) -> None:
         self.skipped_in_row = 0
