@@ -288,6 +288,8 @@ class TrainConfig:
     """Decay of the exponential moving average of the weights, which is what is kept."""
     duration_weight: float = 1.0
     """Weight of the duration loss (mean squared error of log(1 + frames))."""
+    mel_weight: float = 0.0
+    """Weight of the multi-task loss: log-mel spectrogram from the hidden features (L1, nepers); 0: none."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """SpecAugment on the hidden features."""
     validate_every: int = 2000
@@ -319,8 +321,10 @@ class TrainConfig:
         """Check the ranges.
 
         Raises:
-            ConfigError: a window of no frames, or a negative halo.
+            ConfigError: a window of no frames, a negative halo or weight.
         """
+        if not 0.0 <= self.mel_weight < float("inf"):
+            raise ConfigError(f"train.mel_weight: got {self.mel_weight}, wanted 0 or more")
         for name, least in (("window_frames", 1), ("halo_frames", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"train.{name}: got {getattr(self, name)} frames, wanted at least {least}")

@@ -202,7 +202,7 @@ class Silent(nn.Module):
     def forward(self, *arguments: Tensor) -> Prediction:
         token_ids, _, _, noisy, _, _, window_frames = arguments
         mask = torch.arange(noisy.shape[1]) < tiny_training.HOP * window_frames[:, None]
-        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask)
+        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask, torch.zeros(0))
 
 
 def test_predicting_nothing_scores_the_mean_of_the_noise(info: DatasetInfo):

@@ -30,6 +30,8 @@ class Prediction:
     """Predicted log(1 + frames), [B, N]."""
     sample_mask: Tensor
     """True where the window has sound, [B, S]."""
+    features: Tensor
+    """Hidden features that the decoder heard, [B, T, C]."""
 
 
 class WaveGrad2(nn.Module):
@@ -123,7 +125,7 @@ class WaveGrad2(nn.Module):
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
         # Full windows, by far the most, need no masks inside the decoder.
         eps = self.denoise(noisy, noise_level, features, None if bool(frame_mask.all()) else frame_mask)
-        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1))
+        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1), features)
 
     def _whole_frames(self, noisy: Tensor) -> int:
         frames, rest = divmod(noisy.shape[-1], self.samples_per_frame)

@@ -24,8 +24,9 @@ from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
 from wg2.errors import DatasetError, TrainingError
-from wg2.model.wavegrad2 import WaveGrad2
+from wg2.model.wavegrad2 import Prediction, WaveGrad2
 from wg2.training.augment import draw_masks
+from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
 from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -83,7 +84,8 @@ class Trainer:
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         if world_size > 1:
             synchronise_norms(self.model)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
+        self.mel_head = make_head(sections.model.encoder.channels).to(device) if self.config.mel_weight else None
+        self.optimizer = torch.optim.Adam(self._parameters(), lr=self.config.learning_rate, fused=True)
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def train_step(self, batch: Batch) -> dict[str, float]:
@@ -99,17 +101,17 @@ class Trainer:
         self.model.train()
         statistics = [buffer.clone() for buffer in self.model.buffers()]
         losses = self._backward(batch.to(self.device))
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.config.clip_norm))
         rate = learning_rate(self.step, self.config)
         if math.isfinite(norm) and math.isfinite(sum(losses)):
             self._update(rate)
         else:
             self._skip(statistics)
         self.step += 1
-        total = losses[0] + self.config.duration_weight * losses[1]
+        total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
         return {
-            "loss/noise": losses[0], "loss/duration": losses[1], "loss/total": total,
-            "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
+            "loss/noise": losses[0], "loss/duration": losses[1], **dict(zip(("loss/mel",), losses[2:], strict=False)),
+            "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
         }  # fmt: skip
 
     def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
@@ -150,6 +152,8 @@ class Trainer:
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
         tensors |= {f"adam/{index}/{key}": value for index in moments for key, value in moments[index].items()}
+        if self.mel_head is not None:
+            tensors |= {f"mel/{name}": tensor for name, tensor in self.mel_head.state_dict().items()}
         own = {
             "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
             "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
@@ -171,6 +175,8 @@ class Trainer:
         where = str(folder / "state.safetensors")
         checkpoint.load_weights(self.model, _below(tensors, "model/"), where)
         checkpoint.load_weights(self.averaged, _below(tensors, "averaged/"), where)
+        if self.mel_head is not None:
+            checkpoint.load_weights(self.mel_head, _below(tensors, "mel/"), where)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below(tensors, "adam/").items():
             index, key = name.split("/")
@@ -180,22 +186,35 @@ class Trainer:
         return facts
 
     def _backward(self, batch: Batch) -> list[float]:
-        """Leave the whole batch's gradient in the parameters; the whole batch's noise and duration losses.
+        """Leave the whole batch's gradient in the parameters; the whole batch's noise, duration (and mel) losses.
 
         A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        noise, duration = self._losses(batch)
-        counts = torch.stack((batch.scored_frames.sum(), batch.token_mask.sum())).to(noise.dtype)
-        weights = counts / self._sum(counts.clone())
-        weighted = torch.stack((noise, duration)) * weights
-        (weighted[0] + self.config.duration_weight * weighted[1]).backward()  # type: ignore[no-untyped-call]
-        losses = weighted.detach()
+        losses, numbers = zip(*self._losses(batch), strict=True)
+        counts = torch.stack(numbers).to(losses[0].dtype)
+        weighted = torch.stack(losses) * (counts / self._sum(counts.clone()).clamp_min(1.0))
+        total = sum(
+            (w * loss for w, loss in zip(self._weights(), weighted, strict=True)), torch.zeros_like(weighted[0])
+        )
+        total.backward()
+        values = weighted.detach()
         if self.world_size > 1:
-            self._sum_gradients(losses)
-        return list(losses.tolist())
+            self._sum_gradients(values)
+        return list(values.tolist())
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _weights(self) -> tuple[float, ...]:
+        """Of the losses, in the order of `_losses`."""
+        weights = (1.0, self.config.duration_weight)
+        return weights if self.mel_head is None else (*weights, self.config.mel_weight)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        head = () if self.mel_head is None else self.mel_head.parameters()
+        return [*self.model.parameters(), *head]
+
+    def _losses(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Noise, duration and, where wanted, mel loss: each the mean of this worker, and over how many."""
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
         levels, eps = self._noise(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
@@ -204,7 +223,15 @@ class Trainer:
                 levels, batch.window_start, batch.window_frames, self._kept(batch),
             )  # fmt: skip
         noise = noise_loss(eps, prediction.eps, self._scored(batch, prediction.sample_mask))
-        return noise, duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+        duration = duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+        losses = [(noise, batch.scored_frames.sum()), (duration, batch.token_mask.sum())]
+        return losses if self.mel_head is None else [*losses, self._mel_loss(self.mel_head, batch, prediction)]
+
+    def _mel_loss(self, head: nn.Module, batch: Batch, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        hop = self.info.samples_per_frame
+        mask = compared_frames(self._scored(batch, prediction.sample_mask), hop)
+        wanted = log_mel(batch.waveform, hop, self.info.sampling_rate)
+        return mel_loss(head(prediction.features.float()), wanted, mask), mask.sum()
 
     def _scored(self, batch: Batch, sample_mask: Tensor) -> Tensor:
         """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
@@ -275,7 +302,7 @@ class Trainer:
 
     def _sum_gradients(self, losses: Tensor) -> None:
         """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in self._parameters() if parameter.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
         self._sum(flat)
