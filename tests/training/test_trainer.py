@@ -12,6 +12,7 @@ import torch
 from tiny_training import sections, with_dropout
 from torch import Tensor, distributed, multiprocessing, nn
 
+from wg2.config import AugmentConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, validation_batches
 from wg2.dataset.plan import Windows
@@ -168,9 +169,14 @@ def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> No
         distributed.destroy_process_group()
 
 
-def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}],
+    ids=["plain", "halo-mel-augment"],
+)
+def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, options: dict):
     # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
-    of = sections(batch_size=6, clip_norm=1e9)
+    of = sections(batch_size=6, clip_norm=1e9, **options)
     assert min(min(loader(info, of).batch(step).window_frames) for step in range(3)) < 16
     work(0, 1, info.root, of, str(tmp_path))
     multiprocessing.spawn(work, (2, info.root, of, str(tmp_path)), nprocs=2)

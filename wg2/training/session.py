@@ -14,7 +14,8 @@ from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
 from wg2.errors import ConfigError, DatasetError
 from wg2.text.phonemes import Inventory
-from wg2.training.trainer import Sections, Trainer, check_state
+from wg2.training.settings import Sections, check_state
+from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
 """Told each step's row, and whether everything up to it is saved; on all workers."""

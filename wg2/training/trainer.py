@@ -4,10 +4,8 @@ Shapes: B windows of a worker, N tokens, S samples.
 """
 
 import copy
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +15,22 @@ from torch import Tensor, distributed, nn
 
 from wg2 import checkpoint
 from wg2.checkpoint import VoiceInfo
-from wg2.config import DiffusionConfig, ModelConfig, TextConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
-from wg2.errors import DatasetError, TrainingError
+from wg2.errors import TrainingError
 from wg2.model.wavegrad2 import Prediction, WaveGrad2
 from wg2.training.augment import draw_masks
 from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
 from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
+from wg2.training.settings import Sections, check_state
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
 
 _LEVELS, _NOISE, _DROPOUT, _VALIDATION, _AUGMENT = range(5)  # streams of random numbers
-_FREE = {
-    "steps", "workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints", "max_skipped_steps",
-    "max_failures", "log_every", "validation_windows",
-}  # fmt: skip
-"""Settings of [train] that a resumed training may change."""
-
-
-@dataclass(frozen=True)
-class Sections:
-    """The parts of the configuration that training obeys."""
-
-    train: TrainConfig
-    model: ModelConfig
-    diffusion: DiffusionConfig
-    text: TextConfig
-
-    def fixed(self) -> dict[str, Any]:
-        """The settings, by section, that make a training the one it is."""
-        train = {name: value for name, value in asdict(self.train).items() if name not in _FREE}
-        return {"train": train, "model": asdict(self.model), "diffusion": asdict(self.diffusion)}
 
 
 class Trainer:
@@ -320,38 +298,6 @@ class Trainer:
         return tensor
 
 
-def check_state(facts: dict[str, Any], sections: Sections, info: DatasetInfo, folder: Path) -> None:
-    """Refuse to go on with other settings or data than a state's.
-
-    Args:
-        facts: of the state.
-        sections: the settings now.
-        info: the data set now.
-        folder: the state's.
-    Raises:
-        DatasetError: it was trained on another data set or inventory.
-        TrainingError: it was trained with other settings.
-    """
-    if tuple(facts["phones"]) != info.phones:
-        odd = sorted(set(facts["phones"]) ^ set(info.phones))
-        raise DatasetError(
-            f"{folder}: trained with {len(facts['phones'])} phones, {info.root} has {len(info.phones)} "
-            f"(not in both: {' '.join(odd)}); use the old data set, or another --dir"
-        )
-    if facts["dataset"] != info.identity:
-        raise DatasetError(
-            f"{folder}: trained on the data set {facts['dataset'][:12]}, but {info.root} is "
-            f"{info.identity[:12]}; use the old data set, or another --dir"
-        )
-    old, new = (dict(_leaves(tree)) for tree in (facts["settings"], sections.fixed()))
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            raise TrainingError(
-                f"{name}: got {new.get(name)}, but {folder} was trained with {old.get(name)}; "
-                "use the old value, or another --dir"
-            )
-
-
 def _mix(*numbers: int) -> int:
     """A 63-bit seed for a stream of random numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -359,13 +305,3 @@ def _mix(*numbers: int) -> int:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as flat names and values; tuples and JSON's lists alike."""
-    if isinstance(tree, dict):
-        yield from itertools.chain.from_iterable(
-            _leaves(tree[key], f"{prefix}.{key}" if prefix else key) for key in tree
-        )
-    else:
-        yield prefix, str(tree).replace("[", "(").replace("]", ")")
