@@ -65,6 +65,12 @@ def test_every_config_that_comes_with_wg2_loads(path: Path):
     assert result.audio.sampling_rate == 24_000
 
 
+@pytest.mark.parametrize(("flag", "named"), [("window-frames", "window_frames: got 0"), ("halo-frames", "halo_frames")])
+def test_windows_of_nothing_and_negative_halos_are_refused(flag: str, named: str):
+    with pytest.raises(ConfigError, match=named):
+        config.load([f"--train.{flag}", "0" if flag == "window-frames" else "-1"])
+
+
 def test_sqlite_is_refused_where_it_cannot_live():
     remote = config.load(["--dir", "s3://bucket/run"])
     with pytest.raises(ConfigError, match=r"tracking\.uri"):

@@ -89,6 +89,69 @@ def test_describe_counts_what_a_voice_of_that_configuration_has():
     assert facts["parameters"] == sum(p.numel() for p in network.parameters())
 
 
+CONFIGS = Path(__file__).parent.parent / "configs"
+DECODERS = {  # GMAC a second and step, samples each side, halo of the waveform, halo of the hidden features
+    "paper-base": (33.33, 1829, 6, 6),
+    "paper-large": (59.60, 3587, 12, 10),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_describe_gives_the_documented_cost_and_receptive_field(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["describe", "--config", str(CONFIGS / f"{name}.toml"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    gmac, samples, noisy, hidden = DECODERS[name]
+    assert facts["gmac.decoder"] == pytest.approx(gmac, abs=0.01)
+    assert (facts["receptive_field_samples"], facts["receptive_field_ms"]) == (samples, samples / 24)
+    assert (facts["halo_noisy_frames"], facts["halo_hidden_frames"], facts["halo_frames"]) == (noisy, hidden, noisy)
+
+
+def test_describe_finds_the_papers_best_within_3_percent_of_73_million(capsys: pytest.CaptureFixture[str]):
+    assert main(["describe", "--config", str(CONFIGS / "paper-large.toml"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["parameters"] == pytest.approx(73e6, rel=0.03)
+    weights = sum(facts[f"weights_mb.{part}"] for part in ("encoder", "resampling", "decoder"))
+    assert weights == pytest.approx(4 * facts["parameters"] / 1e6, rel=1e-3)
+
+
+def test_describe_says_what_the_voice_file_will_weigh(voice: Path):
+    from safetensors.torch import load_file
+
+    from wg2.__main__ import describe
+    from wg2.config import Config
+
+    stored = load_file(voice / "model.safetensors").values()
+    facts = describe(Config(model=tiny_voice.MODEL))
+    parts = [facts[f"weights_mb.{part}"] for part in ("encoder", "resampling", "decoder")]
+    assert sum(parts) == pytest.approx(sum(4e-6 * tensor.numel() for tensor in stored if tensor.dim()))
+
+
+def test_describe_counts_the_text_side_as_torch_does():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from wg2.model.facts import TOKENS_PER_SECOND, model_facts
+    from wg2.model.wavegrad2 import WaveGrad2
+
+    network, facts = WaveGrad2(tiny_voice.MODEL, 9).eval(), model_facts(tiny_voice.MODEL, 9, 24_000)
+    tokens = torch.ones(1, TOKENS_PER_SECOND, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        for conv in network.encoder.convs:
+            conv(torch.zeros(1, TOKENS_PER_SECOND, tiny_voice.MODEL.encoder.channels), tokens > 0)
+    lstm = network.encoder.lstm.lstm
+    gates = 2 * 4 * lstm.hidden_size * (lstm.input_size + lstm.hidden_size)
+    wanted = counter.get_total_flops() / 2 + gates * TOKENS_PER_SECOND
+    assert facts["gmac.encoder"] * 1e9 == pytest.approx(wanted)
+    assert 0 < facts["gmac.resampling"] < facts["gmac.decoder"]
+
+
+def test_describe_prints_the_same_for_people(capsys: pytest.CaptureFixture[str]):
+    assert main(["describe", "--config", str(CONFIGS / "paper-base.toml")]) == 0
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert lines["receptive_field_samples"] == "1,829"
+    assert lines["gmac.decoder"] == "33.331"
+
+
 def test_describe_takes_the_flags_of_the_jobs(capsys: pytest.CaptureFixture[str]):
     assert main(["describe", "--train.window-frames", "7"]) == 0
     assert "window_frames              7" in capsys.readouterr().out

@@ -34,9 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m wg2", description="WaveGrad 2 text-to-speech.")
     words = parser.add_subparsers(required=True, metavar="WORD")
     _add_say(words)
-    describe = words.add_parser("describe", help="the model of a configuration: parameters, hop, window")
+    describe = words.add_parser(
+        "describe", help="the model of a configuration: size, cost and memory by parts, receptive field"
+    )
     describe.add_argument("--json", action="store_true", help="print one JSON object")
-    describe.epilog = "--config FILE and any flag of the jobs (--model.decoder.large True) are understood."
+    describe.epilog = (
+        "--config FILE and any flag of the jobs (--model.decoder.large True) are understood. gmac.*: 10^9 "
+        "multiply-accumulates for a second of audio, the decoder's for each denoising step, the text side's once; "
+        "weights_mb.*: float32; receptive field and halos: on each side."
+    )
     describe.set_defaults(run=_describe)
     dataset = words.add_parser("dataset", help="look at a data set")
     actions = dataset.add_subparsers(required=True, metavar="ACTION")
@@ -79,29 +85,25 @@ def _describe(arguments: argparse.Namespace, rest: Sequence[str]) -> None:
         print(json.dumps(facts))
         return
     for name, value in facts.items():
-        print(f"{name:26} {value:,}" if isinstance(value, int) else f"{name:26} {value}")
+        print(f"{name:26} {_readable(value)}")
+
+
+def _readable(value: int | float | str) -> str:
+    """A number with its thousands apart, a fraction to what matters of it."""
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def describe(config: Any) -> dict[str, int | float | str]:
-    """What a configuration's model is: its size by parts, its hop and its training window."""
-    import torch
-
-    from wg2.model.wavegrad2 import WaveGrad2
+    """What a configuration's model is: size, cost and memory by parts, receptive field, hop and training window."""
+    from wg2.model.facts import model_facts
     from wg2.text.phonemes import ALL_SYMBOLS
 
-    with torch.device("meta"):  # shapes only: the large model would take seconds to initialise
-        model = WaveGrad2(config.model, num_tokens=len(ALL_SYMBOLS) + 1)
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-    hop, rate, frames = model.samples_per_frame, config.audio.sampling_rate, config.train.window_frames
-    return {
-        "parameters": sum(parts.values()),
-        **{f"parameters.{name}": count for name, count in parts.items()},
-        "tokens": model.num_tokens,
-        "samples_per_frame": hop,
-        "sampling_rate": rate,
-        "window_frames": frames,
-        "window_s": frames * hop / rate,
-    }
+    rate, frames = config.audio.sampling_rate, config.train.window_frames
+    facts = model_facts(config.model, len(ALL_SYMBOLS) + 1, rate)
+    window = {"window_frames": frames, "window_s": frames * config.model.samples_per_frame / rate}
+    return {**facts, "sampling_rate": rate, **window}
 
 
 def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:

@@ -236,6 +236,37 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """SpecAugment on the hidden features in training: stretches of frames and bands of channels set to zero."""
+
+    time_masks: int = 0
+    """Stretches of frames masked in a window; 0: none."""
+    time_frames: int = 8
+    """Longest such stretch (frames); its length is uniform from 0."""
+    channel_masks: int = 0
+    """Bands of channels masked in a window; 0: none."""
+    channel_fraction: float = 0.1
+    """Widest such band, as a share of the channels; its width is uniform from 0."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative number, or a share outside [0, 1].
+        """
+        for name in ("time_masks", "time_frames", "channel_masks"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"train.augment.{name}: got {getattr(self, name)}, wanted 0 or more")
+        if not 0.0 <= self.channel_fraction <= 1.0:
+            raise ConfigError(f"train.augment.channel_fraction: got {self.channel_fraction}, wanted a share in [0, 1]")
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is ever masked."""
+        return self.time_masks > 0 or self.channel_masks > 0
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How the model is trained."""
 
@@ -245,6 +276,8 @@ class TrainConfig:
     """Windows in a step, over all workers together."""
     window_frames: int = 64
     """Frames of a training window (64 are 0.8 s, 256 are 3.2 s at 24 kHz)."""
+    halo_frames: int = 0
+    """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
     learning_rate: float = 1e-3
     """Peak learning rate of Adam."""
     warmup_steps: int = 1000
@@ -255,6 +288,10 @@ class TrainConfig:
     """Decay of the exponential moving average of the weights, which is what is kept."""
     duration_weight: float = 1.0
     """Weight of the duration loss (mean squared error of log(1 + frames))."""
+    mel_weight: float = 0.0
+    """Weight of the multi-task loss: log-mel spectrogram from the hidden features (L1, nepers); 0: none."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """SpecAugment on the hidden features."""
     validate_every: int = 2000
     """Steps between two validations."""
     checkpoint_every: int = 1000
@@ -279,6 +316,18 @@ class TrainConfig:
     """Compute in bfloat16 where that is safe."""
     seed: int = 0
     """Seed of weights, batches and noise."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a window of no frames, a negative halo or weight.
+        """
+        if not 0.0 <= self.mel_weight < float("inf"):
+            raise ConfigError(f"train.mel_weight: got {self.mel_weight}, wanted 0 or more")
+        for name, least in (("window_frames", 1), ("halo_frames", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"train.{name}: got {getattr(self, name)} frames, wanted at least {least}")
 
 
 @dataclass(frozen=True)

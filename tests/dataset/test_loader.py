@@ -58,7 +58,7 @@ def index(info: DatasetInfo) -> UtteranceIndex:
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    tensors = ("token_ids", "token_mask", "durations", "waveform", "window_start", "window_frames")
+    tensors = [name for name in vars(one) if name != "utt_ids"]
     return one.utt_ids == other.utt_ids and all(torch.equal(getattr(one, t), getattr(other, t)) for t in tensors)
 
 
@@ -91,6 +91,45 @@ def test_a_window_is_that_stretch_of_the_audio(index: UtteranceIndex):
             assert np.array_equal(samples[: len(whole)].numpy(), whole)
             assert not samples[len(whole) :].any()
             assert int(frames) == num_frames(len(whole), HOP)
+
+
+def test_without_a_halo_all_of_a_window_is_scored(index: UtteranceIndex):
+    batch = WindowLoader(index, INVENTORY, 12, WINDOW, seed=1).batch(0)
+    assert not batch.scored_start.any()
+    assert torch.equal(batch.scored_frames, batch.window_frames)
+
+
+@pytest.mark.parametrize("halo", [1, 3, 40])
+def test_a_halo_is_context_wherever_the_utterance_has_it_and_moves_no_window(index: UtteranceIndex, halo: int):
+    plain, wide = (WindowLoader(index, INVENTORY, 6, WINDOW, seed=1, halo_frames=h) for h in (0, halo))
+    for step in range(12):
+        core, batch = plain.batch(step), wide.batch(step)
+        assert batch.utt_ids == core.utt_ids
+        assert batch.waveform.shape == (6, (WINDOW + 2 * halo) * HOP)
+        assert torch.equal(batch.window_start + batch.scored_start, core.window_start)
+        assert torch.equal(batch.scored_frames, core.window_frames)
+        ends, scored_ends = batch.window_frames, batch.scored_start + batch.scored_frames
+        lengths = torch.tensor([num_frames(LENGTHS[name], HOP) for name in batch.utt_ids])
+        assert torch.all(batch.scored_start >= torch.minimum(core.window_start, torch.tensor(halo)))
+        assert torch.all(
+            ends - scored_ends >= torch.minimum(lengths - batch.window_start - scored_ends, torch.tensor(halo))
+        )
+        assert torch.equal(ends, torch.minimum(lengths, torch.tensor(WINDOW + 2 * halo)))
+        for name, start, samples in zip(batch.utt_ids, batch.window_start, batch.waveform, strict=True):
+            whole = wave(name)[int(start) * HOP :][: len(samples)]
+            assert np.array_equal(samples[: len(whole)].numpy(), whole)
+            assert not samples[len(whole) :].any()
+
+
+def test_every_frame_is_scored_some_time_the_first_and_the_last_too(index: UtteranceIndex):
+    batches, seen = WindowLoader(index, INVENTORY, 12, WINDOW, seed=1, halo_frames=3), {}
+    for step in range(300):
+        batch = batches.batch(step)
+        first = batch.window_start + batch.scored_start
+        for name, start, frames in zip(batch.utt_ids, first.tolist(), batch.scored_frames.tolist(), strict=True):
+            seen.setdefault(name, set()).update(range(start, start + frames))
+    assert seen == {name: set(range(num_frames(LENGTHS[name], HOP))) for name in seen}
+    assert len(seen) == len(index)
 
 
 def test_the_text_side_is_the_whole_utterance(index: UtteranceIndex):

@@ -5,15 +5,20 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_training
 import torch
 from tiny_training import sections, with_dropout
 from torch import Tensor, distributed, multiprocessing, nn
 
+from wg2.config import AugmentConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
-from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
+from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, validation_batches
+from wg2.dataset.plan import Windows
+from wg2.diffusion.objective import noise_loss, q_sample
 from wg2.errors import CheckpointError, DatasetError, TrainingError
+from wg2.model.receptive_field import receptive_field
 from wg2.model.wavegrad2 import Prediction
 from wg2.text.phonemes import Inventory
 from wg2.training import Sections, Trainer
@@ -26,7 +31,8 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
 
 def loader(info: DatasetInfo, of: Sections) -> WindowLoader:
     train, index = of.train, UtteranceIndex(info, "train")
-    return WindowLoader(index, Inventory(info.phones), train.batch_size, train.window_frames, train.seed)
+    sizes = (train.batch_size, train.window_frames, train.seed, train.halo_frames)
+    return WindowLoader(index, Inventory(info.phones), *sizes)
 
 
 def held_out(info: DatasetInfo, batch_size: int) -> list[Batch]:
@@ -73,6 +79,79 @@ def test_no_random_state_from_outside_reaches_a_step(info: DatasetInfo):
     assert results[0] == results[1]
 
 
+# ------------------------------------------------------------------------------------------------------------- halos
+
+
+def loss_of_row(info: DatasetInfo, row: int, start: int, halo: int, noise: Tensor) -> Tensor:
+    """The loss of 16 frames from `start` on, in float64, from a window with a halo; `noise` is the utterance's."""
+    index, trainer = UtteranceIndex(info, "train"), Trainer(sections(), info)
+    batch = collate(index, Inventory(info.phones), Windows(np.array([row]), np.array([start])), 16, halo)
+    first, level = int(batch.window_start) * tiny_training.HOP, torch.tensor([0.6], dtype=torch.float64)
+    eps = torch.zeros(batch.waveform.shape, dtype=torch.float64)
+    part = noise[first : first + eps.shape[1]]
+    eps[0, : len(part)] = part
+    prediction = trainer.model.double().eval()(
+        batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform.double(), level, eps), level,
+        batch.window_start, batch.window_frames,
+    )  # fmt: skip
+    return noise_loss(eps, prediction.eps, trainer._scored(batch, prediction.sample_mask)).detach()
+
+
+def differences(info: DatasetInfo, halo: int) -> list[float]:
+    """From the loss of the same frames within the whole utterance: at both edges, inside, and of a short clip."""
+    found = []
+    for row, start in ((11, 0), (11, 1), (11, 40), (11, 81), (11, 82), (4, 10), (0, 0)):
+        noise = torch.randn(2000, dtype=torch.float64, generator=torch.Generator().manual_seed(row))
+        whole = loss_of_row(info, row, start, 1000, noise)
+        found.append(float((loss_of_row(info, row, start, halo, noise) - whole).abs()))
+    return found
+
+
+def test_the_loss_of_a_window_with_its_halo_is_that_within_the_whole_utterance(info: DatasetInfo):
+    halo = receptive_field(tiny_training.MODEL.decoder).halo
+    assert UtteranceIndex(info, "train").num_frames[11] == 82 + 16  # so that the windows above reach the last frame
+    assert max(differences(info, halo)) < 1e-12
+    assert max(differences(info, halo // 2)) > 1e-7
+    assert max(differences(info, 0)) > 1e-4
+
+
+def test_what_lies_in_the_halo_is_not_scored(info: DatasetInfo):
+    trainer, index = Trainer(sections(), info), UtteranceIndex(info, "train")
+    windows = Windows(np.array([11, 11, 0]), np.array([40, 82, 0]))
+    batch = collate(index, Inventory(info.phones), windows, 16, halo_frames=5)
+    scored = trainer._scored(batch, torch.ones(3, 26 * tiny_training.HOP, dtype=torch.bool))
+    frames = scored.view(3, 26, -1).all(dim=2)
+    assert torch.equal(frames.repeat_interleave(tiny_training.HOP, dim=1), scored)
+    assert [row.nonzero().flatten().tolist() for row in frames] == [
+        list(range(5, 21)), list(range(10, 26)), list(range(12)),
+    ]  # fmt: skip
+
+
+def test_a_training_with_halos_learns_and_validates(info: DatasetInfo):
+    of = sections(halo_frames=6)
+    trainer, batches = Trainer(of, info), loader(info, of)
+    rows = [trainer.train_step(batches.batch(step)) for step in range(3)]
+    assert all(math.isfinite(row["loss/total"]) for row in rows)
+    halo = list(validation_batches(UtteranceIndex(info, "val"), Inventory(info.phones), 2, 16, 3, 6))
+    plain = held_out(info, 2)
+    assert [b.scored_frames.tolist() for b in halo] == [b.scored_frames.tolist() for b in plain]
+    assert trainer.validate(halo)["val/duration"] == pytest.approx(trainer.validate(plain)["val/duration"])
+
+
+def test_without_a_halo_the_loss_is_the_papers_plain_windows(info: DatasetInfo):
+    """The mean over all valid samples, as before halos were: bit for bit."""
+    of = sections()
+    batch = loader(info, of).batch(0)
+    losses = Trainer(of, info).train_step(batch)
+    trainer = Trainer(of, info)
+    levels, eps = trainer._noise(batch)
+    prediction = trainer.model(
+        batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps), levels,
+        batch.window_start, batch.window_frames,
+    )  # fmt: skip
+    assert losses["loss/noise"] == noise_loss(eps, prediction.eps, prediction.sample_mask).item()
+
+
 # ------------------------------------------------------------------------------------------------------ many workers
 
 
@@ -90,9 +169,14 @@ def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> No
         distributed.destroy_process_group()
 
 
-def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}],
+    ids=["plain", "halo-mel-augment"],
+)
+def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, options: dict):
     # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
-    of = sections(batch_size=6, clip_norm=1e9)
+    of = sections(batch_size=6, clip_norm=1e9, **options)
     assert min(min(loader(info, of).batch(step).window_frames) for step in range(3)) < 16
     work(0, 1, info.root, of, str(tmp_path))
     multiprocessing.spawn(work, (2, info.root, of, str(tmp_path)), nprocs=2)
@@ -124,7 +208,7 @@ class Silent(nn.Module):
     def forward(self, *arguments: Tensor) -> Prediction:
         token_ids, _, _, noisy, _, _, window_frames = arguments
         mask = torch.arange(noisy.shape[1]) < tiny_training.HOP * window_frames[:, None]
-        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask)
+        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask, torch.zeros(0))
 
 
 def test_predicting_nothing_scores_the_mean_of_the_noise(info: DatasetInfo):

@@ -1,7 +1,11 @@
 """Batches from a committed data set.
 
-B: windows in a batch, N: tokens, W: frames of a window, S: samples. The text side of a batch is the whole utterance,
-the audio side a window of it: only that stretch of the FLAC is decoded.
+B: windows in a batch, N: tokens, W: frames of a window with its halo, S: samples. The text side of a batch is the whole
+utterance, the audio side a window of it: only that stretch of the FLAC is decoded.
+
+With a halo of h frames a window is 2 h frames longer than what is scored of it. It never leaves an utterance that is
+long enough, at the edges too: so it needs no mask inside the decoder, and the frames scored have h frames on each side
+wherever the utterance has them.
 """
 
 from collections import OrderedDict
@@ -40,6 +44,8 @@ class Batch:
         waveform: the windows' audio in [-1, 1], zero where there is none, [B, W * samples_per_frame] float32.
         window_start: first frame of each window, [B] int64.
         window_frames: frames of each window that lie in its utterance, at most W, [B] int64.
+        scored_start: the first frame that is scored, counted from the window's first, [B] int64.
+        scored_frames: frames that are scored; without a halo equal to `window_frames`, [B] int64.
         utt_ids: names, B of them.
     """
 
@@ -49,6 +55,8 @@ class Batch:
     waveform: Tensor
     window_start: Tensor
     window_frames: Tensor
+    scored_start: Tensor
+    scored_frames: Tensor
     utt_ids: tuple[str, ...]
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -106,24 +114,38 @@ class WindowLoader:
         index: the utterances.
         inventory: numbers of the tokens.
         batch_size: windows in a step, over all workers together.
-        window_frames: frames of a window (W).
+        window_frames: frames of a window that are scored.
         seed: of the order and of the windows.
+        halo_frames: context around them, on each side.
     """
 
     def __init__(
-        self, index: UtteranceIndex, inventory: Inventory, batch_size: int, window_frames: int, seed: int
+        self,
+        index: UtteranceIndex,
+        inventory: Inventory,
+        batch_size: int,
+        window_frames: int,
+        seed: int,
+        halo_frames: int = 0,
     ) -> None:
         self.index = index
         self.inventory = inventory
+        self.halo_frames = halo_frames
         self.plan = BatchPlan(index.num_frames, batch_size, window_frames, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """Worker `rank`'s part of the batch of a step: a pure function of (seed, step)."""
-        return collate(self.index, self.inventory, self.plan.batch(step, rank, world_size), self.plan.window_frames)
+        windows = self.plan.batch(step, rank, world_size)
+        return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames)
 
 
 def validation_batches(
-    index: UtteranceIndex, inventory: Inventory, batch_size: int, window_frames: int, windows: int = 1
+    index: UtteranceIndex,
+    inventory: Inventory,
+    batch_size: int,
+    window_frames: int,
+    windows: int = 1,
+    halo_frames: int = 0,
 ) -> Iterator[Batch]:
     """The same windows every time: `windows` of each utterance, spread evenly over it (one: its middle).
 
@@ -131,8 +153,9 @@ def validation_batches(
         index: the held-out utterances.
         inventory: numbers of the tokens.
         batch_size: windows in a batch; the last batch may have fewer.
-        window_frames: frames of a window (W).
+        window_frames: frames of a window that are scored.
         windows: of each utterance.
+        halo_frames: context around them, on each side.
     """
     lengths = np.asarray(index.num_frames)
     spread = np.linspace(0, 1, windows) if windows > 1 else np.array([0.5])
@@ -140,25 +163,29 @@ def validation_batches(
     rows = np.repeat(np.arange(len(index)), windows)
     for first in range(0, len(rows), batch_size):
         part = slice(first, first + batch_size)
-        yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames)
+        yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames, halo_frames)
 
 
-def collate(index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int) -> Batch:
-    """Fetch, decode and pad the windows."""
+def collate(
+    index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int, halo_frames: int = 0
+) -> Batch:
+    """Fetch, decode and pad the windows, each with its halo."""
     rows = [index.row(int(row)) for row in windows.rows]
     ids, durations = [inventory.ids(row["phones"]) for row in rows], [row["durations"] for row in rows]
-    valid = [min(index.num_frames[int(row)] - int(start), window_frames)
-             for row, start in zip(windows.rows, windows.starts, strict=True)]  # fmt: skip
-    pieces = [index.waveform(int(row), int(start), window_frames)
-              for row, start in zip(windows.rows, windows.starts, strict=True)]  # fmt: skip
+    lengths = np.array([index.num_frames[int(row)] for row in windows.rows], dtype=np.int64)
+    length = window_frames + 2 * halo_frames
+    starts = np.clip(windows.starts - halo_frames, 0, np.maximum(lengths - length, 0))
+    pieces = [index.waveform(int(row), int(start), length) for row, start in zip(windows.rows, starts, strict=True)]
     token_ids = _pad(ids, torch.int64)
     return Batch(
         token_ids=token_ids,
         token_mask=token_ids != 0,
         durations=_pad(durations, torch.int64),
-        waveform=_pad(pieces, torch.float32, window_frames * index.info.samples_per_frame),
-        window_start=torch.from_numpy(windows.starts.copy()),
-        window_frames=torch.tensor(valid, dtype=torch.int64),
+        waveform=_pad(pieces, torch.float32, length * index.info.samples_per_frame),
+        window_start=torch.from_numpy(starts),
+        window_frames=torch.from_numpy(np.minimum(lengths - starts, length)),
+        scored_start=torch.from_numpy(windows.starts - starts),
+        scored_frames=torch.from_numpy(np.minimum(lengths - windows.starts, window_frames)),
         utt_ids=tuple(row["utt_id"] for row in rows),
     )
 

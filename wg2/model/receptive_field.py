@@ -79,7 +79,7 @@ def _wider(interval: Interval, by: int) -> Interval:
 
 
 def macs_per_second(config: DecoderConfig, in_channels: int, sampling_rate: int) -> int:
-    """Multiply-accumulates of one denoising step for a second of audio, as this code computes it."""
+    """Multiply-accumulates of one denoising step for a second of audio, before `Conv.of_upsampled` saves its share."""
     rate = sampling_rate // prod(config.upsample_factors)
     total = 3 * in_channels * config.pre_channels * rate
     film_inputs = (config.down_pre_channels, *config.down_channels)[::-1]

@@ -30,6 +30,8 @@ class Prediction:
     """Predicted log(1 + frames), [B, N]."""
     sample_mask: Tensor
     """True where the window has sound, [B, S]."""
+    features: Tensor
+    """Hidden features that the decoder heard, [B, T, C]."""
 
 
 class WaveGrad2(nn.Module):
@@ -98,6 +100,7 @@ class WaveGrad2(nn.Module):
         noise_level: Tensor,
         window_start: Tensor,
         window_frames: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Prediction:
         """One training step's predictions, from windows of the noisy waveform.
 
@@ -109,6 +112,7 @@ class WaveGrad2(nn.Module):
             noise_level: sqrt of alpha bar, [B].
             window_start: first frame of each window, [B].
             window_frames: valid frames of each window, [B]; None: all that lie within the utterance.
+            kept: false where SpecAugment hides the hidden features of the windows, [B, T, C]; None: nowhere.
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
@@ -116,11 +120,12 @@ class WaveGrad2(nn.Module):
         hidden = self.encode(token_ids, token_mask)
         log_durations = self.predict_durations(hidden, token_mask)
         features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length)
+        features = features if kept is None else features * kept
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
         # Full windows, by far the most, need no masks inside the decoder.
         eps = self.denoise(noisy, noise_level, features, None if bool(frame_mask.all()) else frame_mask)
-        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1))
+        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1), features)
 
     def _whole_frames(self, noisy: Tensor) -> int:
         frames, rest = divmod(noisy.shape[-1], self.samples_per_frame)

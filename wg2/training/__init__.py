@@ -5,12 +5,16 @@ the seed; order and windows, noise levels, noise and dropout from (seed, step, p
 training continues bit for bit, and the number of workers changes sums by rounding only. Dropout and ZoneOut are the
 exception: their masks are drawn for a worker's whole share, so they depend on (seed, step, rank, share).
 
+    settings.py `Sections`: what training obeys, and what of it a resumed state insists on
     parts.py    learning rate, moving average, batch norm over all workers
+    augment.py  SpecAugment on the hidden features
+    mel.py      the multi-task mel loss
     trainer.py  `Trainer`: a step, a validation, save and restore
     session.py  `Session`: the loop in its folder; `check`: what must fit before the first step
 """
 
 from wg2.training.session import Session, check, open_session
-from wg2.training.trainer import Sections, Trainer
+from wg2.training.settings import Sections
+from wg2.training.trainer import Trainer
 
 __all__ = ["Sections", "Session", "Trainer", "check", "open_session"]

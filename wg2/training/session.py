@@ -14,7 +14,8 @@ from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
 from wg2.errors import ConfigError, DatasetError
 from wg2.text.phonemes import Inventory
-from wg2.training.trainer import Sections, Trainer, check_state
+from wg2.training.settings import Sections, check_state
+from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
 """Told each step's row, and whether everything up to it is saved; on all workers."""
@@ -108,8 +109,8 @@ class Session:
         self.pending = []
 
     def _audio_s(self, batch: Batch) -> float:
-        """Seconds of audio in the whole batch, taking the other workers' shares to be like this one's."""
-        samples = float(batch.window_frames.sum()) * self.trainer.info.samples_per_frame
+        """Seconds of audio scored in the whole batch, taking the other workers' shares to be like this one's."""
+        samples = float(batch.scored_frames.sum()) * self.trainer.info.samples_per_frame
         return samples * self.trainer.world_size / self.trainer.info.sampling_rate
 
 
@@ -129,12 +130,12 @@ def open_session(
     """
     config, inventory = sections.train, Inventory(info.phones)
     train, held_out = UtteranceIndex(info, "train"), UtteranceIndex(info, "val")
-    loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed)
-    share = config.batch_size // world_size
+    loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed, config.halo_frames)
+    share, halo = config.batch_size // world_size, config.halo_frames
     return Session(
         Trainer(sections, info, rank, world_size, device),
         lambda step: loader.batch(step, rank, world_size),
-        lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows),
+        lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
         folder,
         report,
     )

@@ -4,10 +4,8 @@ Shapes: B windows of a worker, N tokens, S samples.
 """
 
 import copy
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +15,22 @@ from torch import Tensor, distributed, nn
 
 from wg2 import checkpoint
 from wg2.checkpoint import VoiceInfo
-from wg2.config import DiffusionConfig, ModelConfig, TextConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
-from wg2.errors import DatasetError, TrainingError
-from wg2.model.wavegrad2 import WaveGrad2
+from wg2.errors import TrainingError
+from wg2.model.wavegrad2 import Prediction, WaveGrad2
+from wg2.training.augment import draw_masks
+from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
 from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
+from wg2.training.settings import Sections, check_state
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
 
-_LEVELS, _NOISE, _DROPOUT, _VALIDATION = range(4)  # streams of random numbers
-_FREE = {
-    "steps", "workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints", "max_skipped_steps",
-    "max_failures", "log_every", "validation_windows",
-}  # fmt: skip
-"""Settings of [train] that a resumed training may change."""
-
-
-@dataclass(frozen=True)
-class Sections:
-    """The parts of the configuration that training obeys."""
-
-    train: TrainConfig
-    model: ModelConfig
-    diffusion: DiffusionConfig
-    text: TextConfig
-
-    def fixed(self) -> dict[str, Any]:
-        """The settings, by section, that make a training the one it is."""
-        train = {name: value for name, value in asdict(self.train).items() if name not in _FREE}
-        return {"train": train, "model": asdict(self.model), "diffusion": asdict(self.diffusion)}
+_LEVELS, _NOISE, _DROPOUT, _VALIDATION, _AUGMENT = range(5)  # streams of random numbers
 
 
 class Trainer:
@@ -82,7 +62,8 @@ class Trainer:
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         if world_size > 1:
             synchronise_norms(self.model)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
+        self.mel_head = make_head(sections.model.encoder.channels).to(device) if self.config.mel_weight else None
+        self.optimizer = torch.optim.Adam(self._parameters(), lr=self.config.learning_rate, fused=True)
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def train_step(self, batch: Batch) -> dict[str, float]:
@@ -98,17 +79,17 @@ class Trainer:
         self.model.train()
         statistics = [buffer.clone() for buffer in self.model.buffers()]
         losses = self._backward(batch.to(self.device))
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.config.clip_norm))
         rate = learning_rate(self.step, self.config)
         if math.isfinite(norm) and math.isfinite(sum(losses)):
             self._update(rate)
         else:
             self._skip(statistics)
         self.step += 1
-        total = losses[0] + self.config.duration_weight * losses[1]
+        total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
         return {
-            "loss/noise": losses[0], "loss/duration": losses[1], "loss/total": total,
-            "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
+            "loss/noise": losses[0], "loss/duration": losses[1], **dict(zip(("loss/mel",), losses[2:], strict=False)),
+            "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
         }  # fmt: skip
 
     def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
@@ -149,6 +130,8 @@ class Trainer:
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
         tensors |= {f"adam/{index}/{key}": value for index in moments for key, value in moments[index].items()}
+        if self.mel_head is not None:
+            tensors |= {f"mel/{name}": tensor for name, tensor in self.mel_head.state_dict().items()}
         own = {
             "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
             "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
@@ -170,6 +153,8 @@ class Trainer:
         where = str(folder / "state.safetensors")
         checkpoint.load_weights(self.model, _below(tensors, "model/"), where)
         checkpoint.load_weights(self.averaged, _below(tensors, "averaged/"), where)
+        if self.mel_head is not None:
+            checkpoint.load_weights(self.mel_head, _below(tensors, "mel/"), where)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below(tensors, "adam/").items():
             index, key = name.split("/")
@@ -179,31 +164,58 @@ class Trainer:
         return facts
 
     def _backward(self, batch: Batch) -> list[float]:
-        """Leave the whole batch's gradient in the parameters; the whole batch's noise and duration losses.
+        """Leave the whole batch's gradient in the parameters; the whole batch's noise, duration (and mel) losses.
 
         A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        noise, duration = self._losses(batch)
-        counts = torch.stack((batch.window_frames.sum(), batch.token_mask.sum())).to(noise.dtype)
-        weights = counts / self._sum(counts.clone())
-        weighted = torch.stack((noise, duration)) * weights
-        (weighted[0] + self.config.duration_weight * weighted[1]).backward()  # type: ignore[no-untyped-call]
-        losses = weighted.detach()
+        losses, numbers = zip(*self._losses(batch), strict=True)
+        counts = torch.stack(numbers).to(losses[0].dtype)
+        weighted = torch.stack(losses) * (counts / self._sum(counts.clone()).clamp_min(1.0))
+        total = sum(
+            (w * loss for w, loss in zip(self._weights(), weighted, strict=True)), torch.zeros_like(weighted[0])
+        )
+        total.backward()
+        values = weighted.detach()
         if self.world_size > 1:
-            self._sum_gradients(losses)
-        return list(losses.tolist())
+            self._sum_gradients(values)
+        return list(values.tolist())
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _weights(self) -> tuple[float, ...]:
+        """Of the losses, in the order of `_losses`."""
+        weights = (1.0, self.config.duration_weight)
+        return weights if self.mel_head is None else (*weights, self.config.mel_weight)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        head = () if self.mel_head is None else self.mel_head.parameters()
+        return [*self.model.parameters(), *head]
+
+    def _losses(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Noise, duration and, where wanted, mel loss: each the mean of this worker, and over how many."""
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
         levels, eps = self._noise(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             prediction = self.model(
                 batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
-                levels, batch.window_start, batch.window_frames,
+                levels, batch.window_start, batch.window_frames, self._kept(batch),
             )  # fmt: skip
-        noise = noise_loss(eps, prediction.eps, prediction.sample_mask)
-        return noise, duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+        noise = noise_loss(eps, prediction.eps, self._scored(batch, prediction.sample_mask))
+        duration = duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
+        losses = [(noise, batch.scored_frames.sum()), (duration, batch.token_mask.sum())]
+        return losses if self.mel_head is None else [*losses, self._mel_loss(self.mel_head, batch, prediction)]
+
+    def _mel_loss(self, head: nn.Module, batch: Batch, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        hop = self.info.samples_per_frame
+        mask = compared_frames(self._scored(batch, prediction.sample_mask), hop)
+        wanted = log_mel(batch.waveform, hop, self.info.sampling_rate)
+        return mel_loss(head(prediction.features.float()), wanted, mask), mask.sum()
+
+    def _scored(self, batch: Batch, sample_mask: Tensor) -> Tensor:
+        """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
+        hop = self.info.samples_per_frame
+        places = torch.arange(sample_mask.shape[1], device=sample_mask.device) - hop * batch.scored_start[:, None]
+        return sample_mask & (places >= 0) & (places < hop * batch.scored_frames[:, None])
 
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
@@ -214,6 +226,17 @@ class Trainer:
         length = batch.waveform.shape[1]
         rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
         return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
+
+    def _kept(self, batch: Batch) -> Tensor | None:
+        """What SpecAugment leaves of the hidden features, [B, T, C], by each window's place in the whole batch."""
+        if not self.config.augment.active:
+            return None
+        size, frames = len(batch.utt_ids), batch.waveform.shape[1] // self.info.samples_per_frame
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, _AUGMENT, self.step))
+        channels = self.sections.model.encoder.channels
+        masks = draw_masks(self.config.augment, size * self.world_size, frames, channels, generator)
+        in_time, in_channels = (mask[self.rank * size :][:size].to(self.device) for mask in masks)
+        return ~(in_time[:, :, None] | in_channels[:, None, :])
 
     def _update(self, rate: float) -> None:
         self.skipped_in_row = 0
@@ -237,7 +260,7 @@ class Trainer:
     def _validate_batch(self, batch: Batch, first: int) -> Tensor:
         """Sums over one batch: absolute error by noise level, duration error; then the samples and tokens."""
         size, length = batch.waveform.shape
-        samples = batch.window_frames.sum() * self.info.samples_per_frame
+        samples = batch.scored_frames.sum() * self.info.samples_per_frame
         sums = []
         with torch.inference_mode():
             for stream, level in enumerate(VALIDATION_LEVELS):
@@ -249,14 +272,15 @@ class Trainer:
                     batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
                     levels, batch.window_start, batch.window_frames,
                 )  # fmt: skip
-                sums.append(noise_loss(eps, prediction.eps, prediction.sample_mask) * samples)
+                scored = self._scored(batch, prediction.sample_mask)
+                sums.append(noise_loss(eps, prediction.eps, scored) * samples)
             tokens = batch.token_mask.sum()
             sums.append(duration_loss(prediction.log_durations, batch.durations, batch.token_mask) * tokens)
         return torch.stack([*sums, samples, tokens]).double().cpu()
 
     def _sum_gradients(self, losses: Tensor) -> None:
         """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in self._parameters() if parameter.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
         self._sum(flat)
@@ -274,38 +298,6 @@ class Trainer:
         return tensor
 
 
-def check_state(facts: dict[str, Any], sections: Sections, info: DatasetInfo, folder: Path) -> None:
-    """Refuse to go on with other settings or data than a state's.
-
-    Args:
-        facts: of the state.
-        sections: the settings now.
-        info: the data set now.
-        folder: the state's.
-    Raises:
-        DatasetError: it was trained on another data set or inventory.
-        TrainingError: it was trained with other settings.
-    """
-    if tuple(facts["phones"]) != info.phones:
-        odd = sorted(set(facts["phones"]) ^ set(info.phones))
-        raise DatasetError(
-            f"{folder}: trained with {len(facts['phones'])} phones, {info.root} has {len(info.phones)} "
-            f"(not in both: {' '.join(odd)}); use the old data set, or another --dir"
-        )
-    if facts["dataset"] != info.identity:
-        raise DatasetError(
-            f"{folder}: trained on the data set {facts['dataset'][:12]}, but {info.root} is "
-            f"{info.identity[:12]}; use the old data set, or another --dir"
-        )
-    old, new = (dict(_leaves(tree)) for tree in (facts["settings"], sections.fixed()))
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            raise TrainingError(
-                f"{name}: got {new.get(name)}, but {folder} was trained with {old.get(name)}; "
-                "use the old value, or another --dir"
-            )
-
-
 def _mix(*numbers: int) -> int:
     """A 63-bit seed for a stream of random numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -313,13 +305,3 @@ def _mix(*numbers: int) -> int:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as flat names and values; tuples and JSON's lists alike."""
-    if isinstance(tree, dict):
-        yield from itertools.chain.from_iterable(
-            _leaves(tree[key], f"{prefix}.{key}" if prefix else key) for key in tree
-        )
-    else:
-        yield prefix, str(tree).replace("[", "(").replace("]", ")")
