@@ -56,7 +56,7 @@ def test_batched_synthesis_equals_single(voice: Voice):
     for sentence, together in zip(sentences, batch, strict=True):
         (alone,) = voice.speak([sentence], steps=4)
         assert together.durations == alone.durations
-        np.testing.assert_allclose(together.waveform, alone.waveform, atol=2e-5)
+        np.testing.assert_allclose(together.waveform, alone.waveform, atol=1e-4)
 
 
 def test_an_empty_batch_is_an_empty_list(voice: Voice):
