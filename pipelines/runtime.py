@@ -19,7 +19,9 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's announced new behaviour, without its warning
-if os.environ.get("RAY_ADDRESS", "http").startswith("http"):  # a private Ray listens on loopback only: see `connect`
+if (os.environ.get("RAY_ADDRESS") or "http").startswith(
+    "http"
+):  # a private Ray listens on loopback only: see `connect`
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
@@ -46,11 +48,16 @@ def connect() -> None:
     """
     if ray.is_initialized():
         return
-    address = os.environ.get("RAY_ADDRESS", "")
-    if address and not address.startswith("http"):
+    if joins_cluster():
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
     else:
         _start_local()
+
+
+def joins_cluster() -> bool:
+    """Whether `connect` joins a cluster, which may grow, rather than start a private Ray, which cannot."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return bool(address) and not address.startswith("http")
 
 
 def _start_local() -> None:
@@ -116,9 +123,14 @@ _keep_logs: list[str] = []
 """Ray's sessions with a failure that is no user's error: their logs stay."""
 
 
+def resources(kind: str) -> int:
+    """How many of 'CPU' or 'GPU' the cluster has."""
+    return int(_ray.cluster_resources().get(kind, 0))
+
+
 def cpus() -> int:
     """CPUs of the cluster, one of which is left to Ray's own reads and writes."""
-    return max(1, int(_ray.cluster_resources().get("CPU", 1)) - 1)
+    return max(1, resources("CPU") - 1)
 
 
 def quiet_data() -> None:

@@ -182,9 +182,11 @@ def run(config: Config) -> SynthesisSummary:
 
 def _find_voice(config: Config) -> _VoiceFiles:
     name = config.synthesize.voice or f"models:/{config.tracking.model_name}@champion"
+    from wg2.synthesis import load_voice
     from wg2.tracking import resolve_voice  # imports torch, through the checkpoint
 
     place = resolve_voice(name, config.tracking_uri)
+    load_voice(place)  # damaged, or of another shape: refused here, before anything is written
     return _VoiceFiles(name, {file: (place / file).read_bytes() for file in ("voice.json", "model.safetensors")})
 
 

@@ -56,6 +56,7 @@ def run(config: Config) -> TrainSummary:
 def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
     """Run the workers; the Ray nodes that they were on, by rank."""
     runtime.connect()
+    _check_machine(job.config.train)
     mailbox = Queue(actor_options={"num_cpus": 0})
     trainer = _trainer(job, mailbox)
     with Monitor(job.folder, job.config.train.steps, mailbox, tracked) as monitor:
@@ -64,6 +65,21 @@ def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
     if problem:
         raise TrainingError(problem)
     return monitor.nodes
+
+
+def _check_machine(config: TrainConfig) -> None:
+    """A private Ray never grows: workers that do not fit would be waited for until somebody looks.
+
+    Raises:
+        ConfigError: fewer CPUs or GPUs than workers.
+    """
+    kind = "GPU" if config.use_gpu else "CPU"
+    found = runtime.resources(kind)
+    if found < config.workers and not runtime.joins_cluster():
+        raise ConfigError(
+            f"train.workers: {config.workers} workers want a {kind} each, this machine's Ray has {found}; "
+            "lower train.workers" + (", or give --train.use-gpu False" if config.use_gpu else "")
+        )
 
 
 def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:

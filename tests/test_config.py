@@ -80,3 +80,20 @@ def test_sqlite_is_refused_where_it_cannot_live():
 def test_the_digest_follows_the_values():
     first, same, other = config.TrainConfig(), config.TrainConfig(), config.TrainConfig(seed=1)
     assert config.digest(first) == config.digest(same) != config.digest(other)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--audio.sampling-rate 0", "--audio.target-lufs nan", "--prepare.row-group-rows 0", "--prepare.workers -1",
+        "--prepare.val-fraction 2", "--corpus.limit -1", "--train.workers 0", "--train.steps 0", "--train.batch-size 0",
+        "--train.learning-rate nan", "--train.ema-decay 5", "--diffusion.beta-start 2", "--diffusion.num-steps 0",
+    ],
+)  # fmt: skip
+def test_a_number_out_of_range_gives_one_line_that_names_it(flag: str):
+    name, value = flag.removeprefix("--").split()
+    with pytest.raises(ConfigError) as caught:
+        config.load([f"--{name}={value}"])
+    message = str(caught.value)
+    assert name.replace("-", "_") in message
+    assert "\n" not in message

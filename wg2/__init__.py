@@ -1,6 +1,6 @@
 """wg2: WaveGrad 2, phonemes in, 24 kHz waveform out, from a corpus to a speaking voice.
 
-voice = wg2.load_voice("runs/demo/voice")
+voice = wg2.load_voice("runs/demo/training/best")
 voice.say("Two birds sat on a wire.").save("birds.wav")
 
 Everything else is imported from its own room: `from wg2.config import load`.

@@ -18,7 +18,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,19 @@ BUNDLED = "bundled"
 """`corpus.root` of the corpus that comes with wg2."""
 
 
+def _check_ranges(section: str, config: object, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse what is not between its limits, both included; nan never is."""
+    for name, (least, most) in limits.items():
+        value = getattr(config, name)
+        if not least <= value <= most:
+            wanted = f"at least {least:g}" if most == inf else f"{least:g} to {most:g}"
+            raise ConfigError(f"{section}.{name}: got {value}, wanted {wanted}")
+
+
+_TINY = 1e-12
+"""Smallest value where zero itself makes no sense."""
+
+
 @dataclass(frozen=True)
 class CorpusConfig:
     """Where the recordings are."""
@@ -41,6 +54,14 @@ class CorpusConfig:
     """How the corpus is laid out: metadata.csv (id|raw|normalised) beside wavs/."""
     limit: int = 0
     """Use only the first N utterances; 0 uses all."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative number.
+        """
+        _check_ranges("corpus", self, {"limit": (0, inf)})
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,16 @@ class AudioConfig:
     """Shortest utterance (s) that is kept, after trimming."""
     max_s: float = 30.0
     """Longest utterance (s) that is kept, after trimming."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a rate, a level or a length that makes no sense.
+        """
+        levels = {"trim_db": (_TINY, 200), "target_lufs": (-70, 0)}
+        lengths = {"trim_margin_s": (0, 60), "min_s": (0, inf), "max_s": (_TINY, inf)}
+        _check_ranges("audio", self, {"sampling_rate": (4000, 192_000), **levels, **lengths})
 
 
 @dataclass(frozen=True)
@@ -93,6 +124,16 @@ class PrepareConfig:
     """Share of the texts held out for evaluation sets. At least one text."""
     max_reject_fraction: float = 0.05
     """The job fails, after keeping everything good, when more than this share was rejected."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number that is negative, or a share outside [0, 1].
+        """
+        shares = ("val_fraction", "test_fraction", "max_reject_fraction")
+        counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
+        _check_ranges("prepare", self, {**counts, **dict.fromkeys(shares, (0, 1))})
 
 
 @dataclass(frozen=True)
@@ -234,6 +275,16 @@ class DiffusionConfig:
     num_steps: int = 1000
     """Steps of the schedule."""
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a variance outside (0, 1), or fewer than two steps.
+        """
+        below_one = 1 - _TINY
+        variances = {"beta_start": (_TINY, below_one), "beta_end": (_TINY, below_one)}
+        _check_ranges("diffusion", self, {**variances, "num_steps": (2, inf)})
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -321,13 +372,14 @@ class TrainConfig:
         """Check the ranges.
 
         Raises:
-            ConfigError: a window of no frames, a negative halo or weight.
+            ConfigError: a number that is negative, zero where that makes no sense, or not a number.
         """
-        if not 0.0 <= self.mel_weight < float("inf"):
-            raise ConfigError(f"train.mel_weight: got {self.mel_weight}, wanted 0 or more")
-        for name, least in (("window_frames", 1), ("halo_frames", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"train.{name}: got {getattr(self, name)} frames, wanted at least {least}")
+        counts = ("steps", "batch_size", "window_frames", "validate_every", "checkpoint_every", "keep_checkpoints",
+                  "log_every", "validation_windows", "max_skipped_steps", "workers", "threads")  # fmt: skip
+        _check_ranges("train", self, dict.fromkeys(counts, (1, inf)))
+        _check_ranges("train", self, dict.fromkeys(("warmup_steps", "halo_frames", "max_failures", "seed"), (0, inf)))
+        _check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))
+        _check_ranges("train", self, {"learning_rate": (_TINY, inf), "clip_norm": (_TINY, inf), "ema_decay": (0, 1)})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Speaking: text in, waveform and exact word times out.
 
-    voice = wg2.load_voice("runs/demo/voice")
+    voice = wg2.load_voice("runs/demo/training/best")
     speech = voice.say("Two birds sat on a wire.", steps=50)
     speech.save("birds.wav")
 
@@ -237,11 +237,19 @@ def load_voice(folder: str | Path, device: str = "cpu") -> Voice:
         device: 'cpu', 'cuda', 'cuda:1'.
     Raises:
         CheckpointError: a file is missing, damaged or of another shape.
+        ConfigError: there is no such device here.
     """
     info, weights = load_voice_files(folder)
     model = WaveGrad2(info.model, num_tokens=Inventory(info.phones).num_tokens)
     load_weights(model, weights, str(folder))
-    return Voice(info, model, torch.device(device))
+    return Voice(info, model, _device(device))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: got {name}, which cannot be used here ({str(error).splitlines()[0]})") from error
 
 
 def within_range(eps: Tensor, noisy: Tensor, noise_level: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The job, in this process and on a Ray of this machine, with a voice of random weights."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import tiny_voice
 
 from pipelines import runtime, synthesize
 from wg2.config import load
-from wg2.errors import ConfigError, DatasetError, StorageError, TextError, TrackingError, Wg2Error
+from wg2.errors import CheckpointError, ConfigError, DatasetError, StorageError, TextError, TrackingError, Wg2Error
 
 pytestmark = [
     pytest.mark.ray,
@@ -158,6 +159,29 @@ def test_bad_input_is_refused_before_anything_is_written(
 ):
     with pytest.raises(error, match=named):
         run(tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("voice.json", b'"pre_channels": ', b'"pre_channels": 1'),
+        ("voice.json", b'"voice"', b'"vice"'),
+        ("voice.json", b"{", b""),
+        ("model.safetensors", b"decoder", b"recoder"),
+    ],
+    ids=["other shape", "no facts", "no JSON", "other weights"],
+)
+def test_a_damaged_voice_is_refused_before_anything_is_written(
+    run: Run, voice: Path, tmp_path: Path, file: str, old: bytes, new: bytes
+):
+    shutil.copytree(voice, tmp_path / "damaged")
+    data = (voice / file).read_bytes()
+    assert old in data
+    (tmp_path / "damaged" / file).write_bytes(data.replace(old, new, 1))
+    with pytest.raises(CheckpointError, match="damaged"):
+        run(tmp_path / "run", "--synthesize.text", "Birds.", "--synthesize.voice", str(tmp_path / "damaged"))
     assert not (tmp_path / "run").exists()
 
 
