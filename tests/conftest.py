@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from wg2 import bundled
+
+settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples every time
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")

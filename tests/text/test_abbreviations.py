@@ -39,3 +39,8 @@ from wg2.text.abbreviations import expand
 )
 def test_abbreviations_become_words(written: str, spoken: str):
     assert expand(written) == spoken
+
+
+def test_what_only_begins_like_a_roman_numeral_is_left_alone():
+    for text in ("Henry II0", "Henry IIII", "Chapter IVa"):
+        assert expand(text) == text

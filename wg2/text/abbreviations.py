@@ -34,7 +34,7 @@ _KINGS = (
     "Henry|George|Edward|Charles|James|William|Richard|Francis|Elizabeth|Mary|Nicholas|Alexander|Napoleon|Frederick"
 )
 _UNITS = "ft|in|lb|lbs|oz|yd|yds|mi|hr|hrs|min|sec|kg|km|cm|mm"
-_ROMAN = r"(?=[IVXL]{2})(?:XL|L|X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN = r"(?=[IVXL]{2})(?:XL|L|X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL])"  # the last part: never an empty numeral
 _NUMBERED = (
     "Chapter|Book|Volume|Part|Act|Scene|Section|Article|Canto|Plate|Figure|Stave|Appendix|War|Type|Number|Phase|Class|"
     "Level|Stage|Title|Grade|Mark|Unit|Bowl|Page|Table|Schedule|Exhibit|Letter|Lecture|Lesson|Apollo|Sonnet|Psalm"
