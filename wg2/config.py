@@ -305,11 +305,8 @@ class AugmentConfig:
         Raises:
             ConfigError: a negative number, or a share outside [0, 1].
         """
-        for name in ("time_masks", "time_frames", "channel_masks"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"train.augment.{name}: got {getattr(self, name)}, wanted 0 or more")
-        if not 0.0 <= self.channel_fraction <= 1.0:
-            raise ConfigError(f"train.augment.channel_fraction: got {self.channel_fraction}, wanted a share in [0, 1]")
+        counts = dict.fromkeys(("time_masks", "time_frames", "channel_masks"), (0, inf))
+        _check_ranges("train.augment", self, {**counts, "channel_fraction": (0, 1)})
 
     @property
     def active(self) -> bool:
@@ -413,11 +410,9 @@ class SynthesizeConfig:
         """
         if not self.steps or min(self.steps) < 2:
             raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
-        if not 0 < self.pace < float("inf"):
+        if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
-        for name in ("limit", "workers", "seed"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"synthesize.{name}: got {getattr(self, name)}, wanted 0 or more")
+        _check_ranges("synthesize", self, dict.fromkeys(("limit", "workers", "seed"), (0, inf)))
 
 
 @dataclass(frozen=True)
