@@ -1,0 +1,102 @@
+"""Where the recordings are, and what the data set makes of them."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from wg2.config.ranges import TINY, check_ranges
+
+BUNDLED = "bundled"
+"""`corpus.root` of the corpus that comes with wg2."""
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where the recordings are."""
+
+    root: str = BUNDLED
+    """Folder or s3:// prefix of the corpus; 'bundled' is the small one that comes with wg2."""
+    layout: Literal["ljspeech"] = "ljspeech"
+    """How the corpus is laid out: metadata.csv (id|raw|normalised) beside wavs/."""
+    limit: int = 0
+    """Use only the first N utterances; 0 uses all."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative number.
+        """
+        check_ranges("corpus", self, {"limit": (0, inf)})
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """What the recordings are turned into."""
+
+    sampling_rate: int = 24_000
+    """Samples a second (Hz) of the data set and of the voice."""
+    trim_db: float = 45.0
+    """Edges quieter than the loudest part by this much (dB) are silence."""
+    trim_margin_s: float = 0.1
+    """Silence (s) left at each edge."""
+    target_lufs: float = -23.0
+    """Loudness (LUFS, ITU-R BS.1770) of every utterance."""
+    min_s: float = 0.4
+    """Shortest utterance (s) that is kept, after trimming."""
+    max_s: float = 30.0
+    """Longest utterance (s) that is kept, after trimming."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a rate, a level or a length that makes no sense.
+        """
+        levels = {"trim_db": (TINY, 200), "target_lufs": (-70, 0)}
+        lengths = {"trim_margin_s": (0, 60), "min_s": (0, inf), "max_s": (TINY, inf)}
+        check_ranges("audio", self, {"sampling_rate": (4000, 192_000), **levels, **lengths})
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """From text to phones."""
+
+    trust_corpus: bool = True
+    """Where the corpus has a normalised transcript of its own, start from that; else from the raw one."""
+    lexicon: str = ""
+    """File of own pronunciations, 'WORD  P1 P2 ...' a line in ARPAbet with stress; wins over the others."""
+    grammar_cache: str = ""
+    """Folder of the compiled normalisation grammar; default: $WG2_CACHE, else ~/.cache/wg2."""
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How the data set is made."""
+
+    aligner: Literal["sphinx", "textgrid"] = "sphinx"
+    """Who finds the phones in the sound: pocketsphinx (embedded), or TextGrids that you have."""
+    textgrids: str = ""
+    """Folder of ID.TextGrid files for the aligner 'textgrid', in the time of the source recordings."""
+    unit_utterances: int = 256
+    """Utterances in a unit of work, which commits or is repeated as a whole (256 are about 30 minutes)."""
+    row_group_rows: int = 100
+    """Rows in a Parquet row group."""
+    workers: int = 0
+    """Aligning actors; 0 takes one for each CPU of the cluster but one, at least one."""
+    val_fraction: float = 0.01
+    """Share of the texts held out for validation. At least one text."""
+    test_fraction: float = 0.01
+    """Share of the texts held out for evaluation sets. At least one text."""
+    max_reject_fraction: float = 0.05
+    """The job fails, after keeping everything good, when more than this share was rejected."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number that is negative, or a share outside [0, 1].
+        """
+        shares = ("val_fraction", "test_fraction", "max_reject_fraction")
+        counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
+        check_ranges("prepare", self, {**counts, **dict.fromkeys(shares, (0, 1))})

@@ -1,0 +1,111 @@
+"""How a voice is trained, and where its training is recorded."""
+
+from dataclasses import dataclass, field
+from math import inf
+
+from wg2.config.ranges import TINY, check_ranges
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """SpecAugment on the hidden features in training: stretches of frames and bands of channels set to zero."""
+
+    time_masks: int = 0
+    """Stretches of frames masked in a window; 0: none."""
+    time_frames: int = 8
+    """Longest such stretch (frames); its length is uniform from 0."""
+    channel_masks: int = 0
+    """Bands of channels masked in a window; 0: none."""
+    channel_fraction: float = 0.1
+    """Widest such band, as a share of the channels; its width is uniform from 0."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative number, or a share outside [0, 1].
+        """
+        counts = dict.fromkeys(("time_masks", "time_frames", "channel_masks"), (0, inf))
+        check_ranges("train.augment", self, {**counts, "channel_fraction": (0, 1)})
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is ever masked."""
+        return self.time_masks > 0 or self.channel_masks > 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    steps: int = 200_000
+    """Optimisation steps."""
+    batch_size: int = 256
+    """Windows in a step, over all workers together."""
+    window_frames: int = 64
+    """Frames of a training window (64 are 0.8 s, 256 are 3.2 s at 24 kHz)."""
+    halo_frames: int = 0
+    """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of Adam."""
+    warmup_steps: int = 1000
+    """Steps of linear warm-up; a cosine decay to a tenth follows."""
+    clip_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    ema_decay: float = 0.9999
+    """Decay of the exponential moving average of the weights, which is what is kept."""
+    duration_weight: float = 1.0
+    """Weight of the duration loss (mean squared error of log(1 + frames))."""
+    mel_weight: float = 0.0
+    """Weight of the multi-task loss: log-mel spectrogram from the hidden features (L1, nepers); 0: none."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """SpecAugment on the hidden features."""
+    validate_every: int = 2000
+    """Steps between two validations."""
+    checkpoint_every: int = 1000
+    """Steps between two checkpoints."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints that are kept; the best one always is."""
+    max_skipped_steps: int = 20
+    """Non-finite steps in a row after which the training ends."""
+    max_failures: int = 3
+    """Restarts, from the last checkpoint, after a worker or its node was lost."""
+    log_every: int = 10
+    """Steps between two logged rows of metrics; validations and checkpoints are always logged."""
+    validation_windows: int = 4
+    """Windows of each held-out utterance in a validation, each at five noise levels."""
+    workers: int = 1
+    """Processes that train together."""
+    use_gpu: bool = False
+    """Give each worker a GPU."""
+    threads: int = 1
+    """CPU threads of a worker. Sums differ with it, so a resumed run must keep it."""
+    bf16: bool = False
+    """Compute in bfloat16 where that is safe."""
+    seed: int = 0
+    """Seed of weights, batches and noise."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number that is negative, zero where that makes no sense, or not a number.
+        """
+        counts = ("steps", "batch_size", "window_frames", "validate_every", "checkpoint_every", "keep_checkpoints",
+                  "log_every", "validation_windows", "max_skipped_steps", "workers", "threads")  # fmt: skip
+        check_ranges("train", self, dict.fromkeys(counts, (1, inf)))
+        check_ranges("train", self, dict.fromkeys(("warmup_steps", "halo_frames", "max_failures", "seed"), (0, inf)))
+        check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))
+        check_ranges("train", self, {"learning_rate": (TINY, inf), "clip_norm": (TINY, inf), "ema_decay": (0, 1)})
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """MLflow."""
+
+    uri: str = ""
+    """Tracking and registry server; default: an SQLite file in the run's folder."""
+    experiment: str = "wg2"
+    """Experiment of the runs."""
+    model_name: str = "wg2"
+    """Name in the model registry."""
