@@ -54,19 +54,14 @@ def upsample(x: Tensor, factor: int, mask: Tensor | None = None) -> Tensor:
     x = x if mask is None else _hold_last(x, mask)
     held = torch.cat((x[:, :1], x, x[:, -1:]), dim=1)
     left, right = held[:, :-2], held[:, 2:]
+    offsets = [(phase + 0.5) / factor - 0.5 for phase in range(factor)]
+    parts = [(left if offset < 0 else right, abs(offset)) for offset in offsets]
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return torch.stack([torch.lerp(x, *part) for part in parts], dim=2).flatten(1, 2)
     y = x.new_empty(x.shape[0], x.shape[1], factor, x.shape[2])
-    for phase in range(factor):
-        offset = (phase + 0.5) / factor - 0.5
-        _lerp_into(y[:, :, phase], x, left if offset < 0 else right, abs(offset))
+    for phase, part in enumerate(parts):
+        torch.lerp(x, *part, out=y[:, :, phase])  # without the copy of a stack
     return y.flatten(1, 2)
-
-
-def _lerp_into(y: Tensor, x: Tensor, neighbour: Tensor, weight: float) -> None:
-    """A phase of an upsampling, without a copy where no gradient is wanted."""
-    if torch.is_grad_enabled():
-        y.copy_(torch.lerp(x, neighbour, weight))
-    else:
-        torch.lerp(x, neighbour, weight, out=y)
 
 
 def _hold_last(x: Tensor, mask: Tensor) -> Tensor:
