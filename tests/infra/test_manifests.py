@@ -181,9 +181,33 @@ def parsed(manifest: Manifest) -> Config:
     return load(arguments)
 
 
+def capacity(manifest: Manifest, kind: str) -> int:
+    """CPUs or GPUs of all workers when the cluster is at its largest."""
+    return sum(
+        group["maxReplicas"] * math.floor(float(container["resources"]["requests"].get(kind, 0)))
+        for group in ray_cluster(manifest)["workerGroupSpecs"]
+        for container in group["template"]["spec"]["containers"]
+    )
+
+
+SECTIONS = {"prepare": "prepare", "train": "train", "synthesize": "synthesize", "audiobook": "book"}
+
+
 @each_job
-def test_a_job_starts_a_program_of_this_project_with_flags_that_it_takes(manifest: Manifest):
-    assert parsed(manifest).dir == "/data/ljspeech"
+def test_a_job_takes_its_flags_and_asks_for_what_its_cluster_can_have(manifest: Manifest):
+    config, cpus = parsed(manifest), capacity(manifest, "cpu")
+    section = getattr(config, SECTIONS[manifest["metadata"]["name"].removeprefix("wg2-")])
+    assert config.dir == "/data/ljspeech"
+    if getattr(section, "use_gpu", False):
+        assert section.workers == capacity(manifest, "nvidia.com/gpu") < cpus
+    else:
+        assert capacity(manifest, "nvidia.com/gpu") == 0
+        assert section.workers == cpus - 1  # an actor has a CPU, and one is left to Ray's own tasks
+
+
+def test_the_gpus_of_a_training_share_its_batch_evenly():
+    config = parsed(JOBS["cluster/train.yaml:RayJob/wg2-train"]).train
+    assert config.batch_size % config.workers == 0
 
 
 def test_a_flag_that_no_program_takes_is_refused():
@@ -212,36 +236,6 @@ def test_the_head_computes_nothing_and_every_node_says_what_it_needs(manifest: M
     for container in containers(manifest):
         assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
         assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
-
-
-def capacity(manifest: Manifest, kind: str) -> int:
-    """CPUs or GPUs of all workers when the cluster is at its largest."""
-    return sum(
-        group["maxReplicas"] * math.floor(float(container["resources"]["requests"].get(kind, 0)))
-        for group in ray_cluster(manifest)["workerGroupSpecs"]
-        for container in group["template"]["spec"]["containers"]
-    )
-
-
-def test_prepare_asks_for_the_cpus_that_its_cluster_can_have():
-    manifest = JOBS["cluster/prepare.yaml:RayJob/wg2-prepare"]
-    assert parsed(manifest).prepare.workers == capacity(manifest, "cpu") - 1  # one is left to Ray's own tasks
-    assert capacity(manifest, "nvidia.com/gpu") == 0
-
-
-def test_train_asks_for_the_gpus_that_its_cluster_can_have():
-    manifest = JOBS["cluster/train.yaml:RayJob/wg2-train"]
-    config = parsed(manifest).train
-    assert config.use_gpu
-    assert config.workers == capacity(manifest, "nvidia.com/gpu")
-    assert config.batch_size % config.workers == 0
-
-
-def test_synthesize_asks_for_the_gpus_that_its_cluster_can_have():
-    manifest = JOBS["cluster/synthesize.yaml:RayJob/wg2-synthesize"]
-    config = parsed(manifest).synthesize
-    assert config.use_gpu
-    assert config.workers == capacity(manifest, "nvidia.com/gpu") < capacity(manifest, "cpu")
 
 
 @each_job
