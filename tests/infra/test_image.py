@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_mlflow_takes_the_flags_that_its_manifest_gives():
     assert (flags["host"], flags["port"]) == ("0.0.0.0", 5000)
     assert flags["artifacts_destination"].startswith("s3://")
     assert flags["serve_artifacts"]  # so that jobs need no right to the artefacts
+
+
+def test_the_driver_that_the_database_address_asks_for_is_installed():
+    from sqlalchemy import make_url
+
+    address = make_url(next(word for word in mlflow_arguments() if "postgresql" in word).partition("=")[2])
+    assert address.password is None  # libpq takes it from PGPASSWORD
+    server = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert address.get_driver_name() in {re.split(r"\W", name)[0] for name in server["server"]}
+    assert ".[server]" in DOCKERFILE
 
 
 def test_jobs_and_their_tracking_server_agree_on_an_address():
