@@ -24,6 +24,7 @@ from manifest_files import (
     ray_cluster,
     strings,
 )
+from ray._private.ray_constants import DEFAULT_DASHBOARD_PORT
 
 from wg2.config import Config, load
 from wg2.errors import ConfigError
@@ -118,25 +119,51 @@ def test_pods_of_ray_objects_are_valid_by_kubernetes_own_schema(manifest: Manife
         validate_plain({"apiVersion": "v1", "kind": "Pod", **pod})
 
 
+OUTSIDE_PORTS = {53, 443, 6443}
+"""Names, S3 and the Kubernetes API (behind its service)."""
+
+
 def test_a_network_policy_names_only_pods_and_ports_that_exist():
-    labels = {"ray.io/is-ray-node": {"yes"}}  # KubeRay sets it
+    labels = {("ray.io/is-ray-node", "yes")}  # KubeRay sets it
+    ports = {*OUTSIDE_PORTS, DEFAULT_DASHBOARD_PORT}
     for manifest in WITH_PODS.values():
         for pod in pods(manifest):
-            for key, value in pod.get("metadata", {}).get("labels", {}).items():
-                labels.setdefault(key, set()).add(value)
-    selectors = [selector for policy in of_kind("NetworkPolicy").values() for selector in pod_selectors(policy["spec"])]
-    assert selectors
-    for key, value in ((key, value) for selector in selectors for key, value in selector.items()):
-        assert value in labels.get(key, ()), f"no pod has {key}={value}"
+            labels |= set(pod.get("metadata", {}).get("labels", {}).items())
+        ports |= {port["containerPort"] for part in containers(manifest) for port in part.get("ports", ())}
+    policies = [policy["spec"] for policy in of_kind("NetworkPolicy").values()]
+    assert {
+        item for selector in found(policies, "podSelector") for item in selector.get("matchLabels", {}).items()
+    } <= labels
+    assert {entry["port"] for entries in found(policies, "ports") for entry in entries} <= ports
 
 
-def pod_selectors(value: Any) -> list[dict[str, str]]:
+def found(value: Any, key: str) -> list[Any]:
+    """Every value under a key, however deep."""
     if isinstance(value, list):
-        return [selector for item in value for selector in pod_selectors(item)]
+        return [hit for item in value for hit in found(item, key)]
     if not isinstance(value, dict):
         return []
-    own = [value["podSelector"].get("matchLabels", {})] if "podSelector" in value else []
-    return own + [selector for item in value.values() for selector in pod_selectors(item)]
+    return [hit for name, item in value.items() for hit in ([item] if name == key else found(item, key))]
+
+
+@each_ray_object
+def test_ray_start_takes_the_parameters_of_its_nodes(manifest: Manifest):
+    from ray.scripts.scripts import start
+
+    cluster = ray_cluster(manifest)
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        flags = [f"--{name}={value}" for name, value in group["rayStartParams"].items()]
+        start.make_context("ray start", flags)
+
+
+def test_ray_takes_the_runtime_environment():
+    from ray.runtime_env import RuntimeEnv
+
+    ours = yaml.safe_load((ROOT / "cluster/runtime-env.yaml").read_text(encoding="utf-8"))
+    assert set(ours) == {"excludes", "env_vars"}
+    assert RuntimeEnv(**ours).env_vars() == ours["env_vars"]
+    for name in ours["excludes"]:
+        assert (ROOT / name.strip("/")).exists()
 
 
 # ----------------------------------------------------------------------------------------------------------- security
