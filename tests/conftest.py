@@ -12,6 +12,14 @@ settings.register_profile("ci", derandomize=True)  # a change is judged by the s
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes, one runs the tests that start Ray, one after the other and first; the other the rest by files."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real recordings, named by WG2_REAL_DATA."""

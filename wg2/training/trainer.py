@@ -253,8 +253,8 @@ class Trainer:
         if self.skipped_in_row >= self.config.max_skipped_steps:
             raise TrainingError(
                 f"step {self.step + 1}: loss or gradient not finite, {self.skipped_in_row} steps in a row "
-                f"(train.max_skipped_steps); lower train.learning_rate (now {self.config.learning_rate:g}), "
-                "or check the data"
+                f"(train.max_skipped_steps); lower train.learning_rate (now {self.config.learning_rate:g}) "
+                "and train in another --dir, or check the data"
             )
 
     def _validate_batch(self, batch: Batch, first: int) -> Tensor:
