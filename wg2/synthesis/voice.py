@@ -25,8 +25,9 @@ from wg2.synthesis.speech import Speech, join, word_intervals
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
 
-CHUNK_FRAMES = {"cpu": 800, "cuda": 8000}
-"""Frames that are decoded at a time: 10 s, on a GPU a batch of ten such. Memory grows with them, not with the text."""
+CHUNK_FRAMES = {"cpu": 128, "cuda": 8000}
+"""Frames that are decoded at a time; memory grows with them, not with the text. CPU: 1.6 s, 0.4 GB (base) for 7 % more
+computing in the halos than in one piece. GPU: a batch of ten sentences of 10 s."""
 
 _TOKENS_AT_A_TIME = 4096
 
