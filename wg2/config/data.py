@@ -1,6 +1,6 @@
 """Where the recordings are, and what the data set makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
@@ -71,11 +71,34 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
+class MfaConfig:
+    """The Montreal Forced Aligner, for the aligner 'mfa'."""
+
+    command: str = "mfa"
+    """How it is started on every worker, e.g. 'micromamba run -n mfa mfa'; version 3."""
+    acoustic_model: str = "english_us_arpa"
+    """Zip file or s3:// object with ARPAbet phones, or the name of a model that `mfa model download` fetched."""
+    timeout_s: float = 600.0
+    """Seconds that one call may take beyond the length of its audio; then it is killed with its children."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a time that is not positive.
+        """
+        check_ranges("prepare.mfa", self, {"timeout_s": (TINY, inf)})
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     """How the data set is made."""
 
-    aligner: Literal["sphinx", "textgrid"] = "sphinx"
-    """Who finds the phones in the sound: pocketsphinx (embedded), or TextGrids that you have."""
+    aligner: Literal["sphinx", "mfa", "textgrid"] = "sphinx"
+    """Who finds the phones in the sound: pocketsphinx (embedded), the Montreal Forced Aligner (for real corpora; a
+    program of its own), or TextGrids that you have."""
+    mfa: MfaConfig = field(default_factory=MfaConfig)
+    """The Montreal Forced Aligner."""
     textgrids: str = ""
     """Folder of ID.TextGrid files for the aligner 'textgrid', in the time of the source recordings."""
     unit_utterances: int = 256

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from wg2 import audio, storage
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.backends import make_aligner
+from wg2.alignment.backends import settings as aligner_settings
 from wg2.alignment.frames import TimedTokens, to_frames
 from wg2.config import AudioConfig, PrepareConfig, TextConfig
 from wg2.corpus import Recording
@@ -49,7 +50,8 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         text, prepare = asdict(self.text), asdict(self.prepare)
-        del text["grammar_cache"], prepare["workers"], prepare["max_reject_fraction"]
+        del text["grammar_cache"], prepare["workers"], prepare["max_reject_fraction"], prepare["mfa"]
+        prepare |= aligner_settings(self.prepare)
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
         versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}

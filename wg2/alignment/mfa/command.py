@@ -1,0 +1,106 @@
+"""Running `mfa`: in a root of its own, in a process group of its own, within a time limit."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wg2.errors import ConfigError
+
+INSTALL = (
+    "install it with `micromamba create -n mfa -c conda-forge 'montreal-forced-aligner>=3.4,<4'` and give "
+    "--prepare.mfa.command 'micromamba run -n mfa mfa', or choose another prepare.aligner"
+)
+"""What to do when it is not there."""
+_VERSION_LIMIT_S = 300.0
+"""A cold start from a slow disk takes a minute."""
+_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
+"""Variables that would show our Python's packages to MFA's Python."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended.
+
+    Attributes:
+        returncode: exit code, negative: killed by that signal; None: killed at the time limit.
+        log: everything that it printed.
+        limit_s: the time limit, seconds.
+    """
+
+    returncode: int | None
+    log: str
+    limit_s: float
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, in one line; '' when it did not."""
+        if self.returncode == 0:
+            return ""
+        if self.returncode is None:
+            return f"no end within {self.limit_s:.0f} s, killed with its children (prepare.mfa.timeout_s)"
+        lines = [line.strip(" │╭╮╰╯─") for line in self.log.splitlines()]
+        last = next((line for line in reversed(lines) if line), "it printed nothing")
+        return f"exit {self.returncode}: {last}"
+
+
+def call(command: str, arguments: Sequence[str], folder: Path, limit_s: float) -> Outcome:
+    """Run `command` with `arguments`; when this returns or raises, no process of its group is left.
+
+    Args:
+        command: as in a shell, without the arguments.
+        arguments: of mfa.
+        folder: private to this call; MFA's root, temporary files and log go there.
+        limit_s: after so many seconds it is killed.
+    Raises:
+        ConfigError: there is no such program.
+    """
+    log = folder / "mfa.log"
+    with log.open("wb") as stream:
+        process = _start([*shlex.split(command), *arguments], folder, stream.fileno())
+        code = None
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(limit_s)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return Outcome(code, log.read_text(encoding="utf-8", errors="replace"), limit_s)
+
+
+def check_version(command: str) -> str:
+    """The version of the `mfa` that `command` runs.
+
+    Raises:
+        ConfigError: there is none, it does not start, or it is not of version 3.
+    """
+    if not shlex.split(command):
+        raise ConfigError(f"prepare.mfa.command: empty, wanted a command such as 'mfa'; {INSTALL}")
+    with tempfile.TemporaryDirectory(prefix="wg2-mfa-", ignore_cleanup_errors=True) as folder:
+        outcome = call(command, ["version"], Path(folder), _VERSION_LIMIT_S)
+    found = re.search(r"^\s*v?(\d+)\.\d+\S*", outcome.log, re.MULTILINE)
+    if outcome.failure or not found:
+        why = outcome.failure or f"printed {outcome.log.strip()[:80]!r} instead of a version"
+        raise ConfigError(f"prepare.mfa.command: `{command} version`: {why}; {INSTALL}")
+    if found[1] != "3":
+        raise ConfigError(f"prepare.mfa.command: `{command}` is version {found[0].strip()}, wanted 3.x; {INSTALL}")
+    return found[0].strip()
+
+
+def _start(words: Sequence[str], folder: Path, output: int) -> subprocess.Popen[bytes]:
+    own = {"MFA_ROOT_DIR": str(folder / "root"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
+    for name in ("root", "tmp"):
+        (folder / name).mkdir()
+    inherited = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    try:
+        return subprocess.Popen(words, cwd=folder, env={**inherited, **own}, start_new_session=True,
+                                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
+    except OSError as error:
+        raise ConfigError(f"prepare.mfa.command: cannot run '{words[0]}' ({error.strerror}); {INSTALL}") from error
