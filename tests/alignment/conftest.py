@@ -1,17 +1,12 @@
 """What the tests of the aligners share: the bundled corpus as requests."""
 
-import json
-import shlex
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from wg2 import audio
 from wg2.alignment import AlignmentRequest
-from wg2.config import MfaConfig, TextConfig
+from wg2.config import TextConfig
 from wg2.text.frontend import Frontend
 
 
@@ -45,28 +40,3 @@ def kathleen_requests(real_data: Path, frontend: Frontend) -> list[AlignmentRequ
         samples, rate = audio.decode((folder / "wavs" / f"{name}.flac").read_bytes(), name)
         requests.append(AlignmentRequest(name, samples.mean(axis=1), rate, frontend.words(texts[name])))
     return requests
-
-
-@dataclass(frozen=True)
-class StandIn:
-    """The executable that answers as MFA 3.4.3 did, and the record of how it was called."""
-
-    config: MfaConfig
-    log: Path
-
-    def calls(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-
-    def call_sizes(self) -> list[int]:
-        return [len(call["transcripts"]) for call in self.calls()]
-
-
-def command(program: Sequence[str | Path] = (sys.executable, Path(__file__).parent / "mfa_stand_in.py")) -> str:
-    return shlex.join(map(str, program))
-
-
-@pytest.fixture
-def stand_in(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    monkeypatch.setenv("WG2_STAND_IN_LOG", str(tmp_path / "calls.jsonl"))
-    model = real_data / "mfa-3.4-outputs/kathleen_acoustic.zip"
-    return StandIn(MfaConfig(command=command(), acoustic_model=str(model), timeout_s=60), tmp_path / "calls.jsonl")

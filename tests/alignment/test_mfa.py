@@ -268,5 +268,4 @@ def test_the_other_aligners_do_not_depend_on_mfas_settings():
 
 def test_a_dictionary_lists_every_pronunciation_once_in_the_phones_of_the_model():
     words = (Word("The", (("DH", "AH0"), ("DH", "IY0"))), Word("the", (("DH", "AH0"), ("DH", "ø"))))
-    request = AlignmentRequest("u", np.ones(9, np.float32), RATE, words)
-    assert unit_folder.dictionary([request], PHONES) == "the\tDH AH0\nthe\tDH IY0\n"
+    assert unit_folder.dictionary(words, PHONES) == "the\tDH AH0\nthe\tDH IY0\n"

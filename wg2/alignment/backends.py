@@ -35,15 +35,19 @@ def settings(config: PrepareConfig) -> dict[str, Any]:
     """What of `prepare.mfa` decides the alignments, the model by its contents; nothing for the other aligners.
 
     Raises:
-        ConfigError: the model is missing or damaged.
+        ConfigError: the model is missing or damaged; or `mfa` is, which would have fetched it.
     """
     if config.aligner != "mfa":
         return {}
-    from wg2.alignment.mfa import acoustic
+    from wg2.alignment.mfa import acoustic, command
 
     mfa = asdict(config.mfa)
     del mfa["command"], mfa["timeout_s"]
-    model = acoustic.load(config.mfa.acoustic_model)
+    try:
+        model = acoustic.load(config.mfa.acoustic_model)
+    except ConfigError:
+        command.check_version(config.mfa.command)
+        raise
     return {"mfa": {**mfa, "acoustic_model": hashlib.sha256(model.data).hexdigest()}}
 
 

@@ -78,6 +78,9 @@ class MfaConfig:
     """How it is started on every worker, e.g. 'micromamba run -n mfa mfa'; version 3."""
     acoustic_model: str = "english_us_arpa"
     """Zip file or s3:// object with ARPAbet phones, or the name of a model that `mfa model download` fetched."""
+    train_on_hours: float = 0.0
+    """Hours of the corpus on which `mfa train` makes the acoustic model, for an accent that has none; 0 takes
+    `acoustic_model`."""
     timeout_s: float = 600.0
     """Seconds that one call may take beyond the length of its audio; then it is killed with its children."""
 
@@ -85,9 +88,9 @@ class MfaConfig:
         """Check the ranges.
 
         Raises:
-            ConfigError: a time that is not positive.
+            ConfigError: a negative time.
         """
-        check_ranges("prepare.mfa", self, {"timeout_s": (TINY, inf)})
+        check_ranges("prepare.mfa", self, {"train_on_hours": (0, inf), "timeout_s": (TINY, inf)})
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ class PrepareConfig:
     """Share of the texts held out for evaluation sets. At least one text."""
     max_reject_fraction: float = 0.05
     """The job fails, after keeping everything good, when more than this share was rejected."""
+    max_outlier_z: float = 0.0
+    """Utterances with a phone length or a score this many robust standard deviations off are excluded; 0 only reports
+    the outliers (outliers.parquet)."""
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -122,4 +128,4 @@ class PrepareConfig:
         """
         shares = ("val_fraction", "test_fraction", "max_reject_fraction")
         counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
-        check_ranges("prepare", self, {**counts, **dict.fromkeys(shares, (0, 1))})
+        check_ranges("prepare", self, {**counts, **dict.fromkeys(shares, (0, 1)), "max_outlier_z": (0, inf)})

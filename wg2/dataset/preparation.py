@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -51,6 +51,7 @@ class Recipe:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         text, prepare = asdict(self.text), asdict(self.prepare)
         del text["grammar_cache"], prepare["workers"], prepare["max_reject_fraction"], prepare["mfa"]
+        del prepare["max_outlier_z"]
         prepare |= aligner_settings(self.prepare)
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
@@ -123,6 +124,10 @@ class UnitPreparer:
         manifest = self._write(unit, rows, rejects)
         write_unit(self._root, manifest)
         return manifest
+
+    def requests(self, entries: Iterable[Entry]) -> Iterator[AlignmentRequest]:
+        """What an aligner would be given, of the recordings that are good."""
+        return (utterance.request() for entry in entries if (utterance := self._ready(entry, [])))
 
     def _ready(self, entry: Entry, rejects: list[Reject]) -> _Utterance | None:
         """Read, decode, normalise, pronounce; None when the utterance was refused."""

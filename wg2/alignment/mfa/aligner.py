@@ -82,7 +82,8 @@ class MfaAligner:
         """One call: the results, and whether it failed as a whole."""
         requests = {f"u{index:06d}": request for index, request in items}
         with tempfile.TemporaryDirectory(prefix="wg2-mfa-", ignore_cleanup_errors=True) as root:
-            paths = unit_folder.write(Path(root), {"speaker": requests}, self._model.phones)
+            samples = [unit_folder.Sample("speaker", stem, request) for stem, request in requests.items()]
+            paths = unit_folder.write(Path(root), samples, self._model.phones)
             outcome = self._run(Path(root), paths, beams, sum(_seconds(request) for _, request in items))
             found = outputs.read(paths.output, requests)
         failed = bool(outcome.failure) and _NOT_ONE not in outcome.log

@@ -9,8 +9,8 @@ Shapes: S samples.
 
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,15 @@ from wg2 import audio
 from wg2.alignment import AlignmentRequest
 from wg2.errors import AlignmentError, StorageError
 from wg2.text.phonemes import Word
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An utterance under the names that MFA knows it by: safe as file names, and no other's."""
+
+    speaker: str
+    stem: str
+    request: AlignmentRequest
 
 
 @dataclass(frozen=True)
@@ -55,25 +64,20 @@ def spelling(word: str) -> str:
     return unicodedata.normalize("NFKC", word).lower()
 
 
-def dictionary(requests: Iterable[AlignmentRequest], phones: frozenset[str]) -> str:
-    """Each word of the requests with all its pronunciations in `phones`, a line each, sorted."""
-    lines = {
-        f"{spelling(word.text)}\t{' '.join(said)}\n"
-        for request in requests
-        for word in request.words
-        for said in _pronounceable(word, phones)
-    }
+def dictionary(words: Iterable[Word], phones: frozenset[str]) -> str:
+    """Each word with all its pronunciations in `phones`, a line each, sorted."""
+    lines = {f"{spelling(word.text)}\t{' '.join(said)}\n" for word in words for said in _pronounceable(word, phones)}
     return "".join(sorted(lines))
 
 
-def write(folder: Path, speakers: Mapping[str, Mapping[str, AlignmentRequest]], phones: frozenset[str]) -> UnitFolder:
-    """Write corpus and dictionary into `folder`; the model's place is left to the caller.
+def write(folder: Path, samples: Iterable[Sample], phones: frozenset[str]) -> UnitFolder:
+    """Write corpus and dictionary into `folder`, a sample at a time; the model's place is left to the caller.
 
     The corpus has a name that no other has: MFA keeps its work under that name.
 
     Args:
         folder: private to this call.
-        speakers: checked requests by file stem, by speaker.
+        samples: checked ones.
         phones: that may occur in the dictionary.
     Raises:
         StorageError: a file cannot be written and read back: one such file would abort MFA's whole run (measured).
@@ -82,12 +86,12 @@ def write(folder: Path, speakers: Mapping[str, Mapping[str, AlignmentRequest]], 
                        folder / "model" / "acoustic.zip", folder / "temporary", folder / "output")  # fmt: skip
     for path in (names.corpus, names.dictionary.parent, names.model.parent, names.temporary):
         path.mkdir(parents=True)
-    for speaker, requests in speakers.items():
-        (names.corpus / speaker).mkdir()
-        for stem, request in requests.items():
-            _write(names.corpus / speaker / stem, request)
-    everything = [request for requests in speakers.values() for request in requests.values()]
-    names.dictionary.write_text(dictionary(everything, phones), encoding="utf-8")
+    words: set[Word] = set()
+    for sample in samples:
+        (names.corpus / sample.speaker).mkdir(exist_ok=True)
+        _write(names.corpus / sample.speaker / sample.stem, sample.request)
+        words.update(replace(word, mark="") for word in sample.request.words)
+    names.dictionary.write_text(dictionary(words, phones), encoding="utf-8")
     return names
 
 
