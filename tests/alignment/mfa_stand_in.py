@@ -214,7 +214,8 @@ def analysis(found: dict[Path, str]) -> str:
     """The scores that were recorded, the worst first; no figures for what has no alignment."""
     table = recorded_scores({path.stem for path in found})
     aligned = {path: table[name] for path, name in found.items() if name in table}
-    worst = sorted(aligned, key=lambda path: -float(aligned[path]["phone_duration_deviation"]))
+    order = {name: place for place, name in enumerate(table)}  # the worst first
+    worst = sorted(aligned, key=lambda path: order[found[path]])
     output = io.StringIO()
     rows = csv.writer(output)
     rows.writerow(["file", "begin", "end", "speaker", *METRICS])

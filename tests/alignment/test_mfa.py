@@ -60,6 +60,14 @@ class TestGoodInput:
             assert switch in line
         assert len(call["transcripts"]) == len(kathleen_requests)
 
+    def test_every_option_is_one_that_mfa_3_4_lists(self, stand_in, kathleen_requests, real_data):
+        """The beams are parameters of its configuration, which it takes as options without listing them."""
+        lines = (real_data / "mfa-3.4-outputs/mfa-align-help.txt").read_text(encoding="utf-8").splitlines()
+        listed = "".join(line[2:34].replace(" ", "") for line in lines if line.startswith("│"))
+        MfaAligner(stand_in.config).align(kathleen_requests[:1])
+        options = [word for word in stand_in.calls()[0]["arguments"] if word.startswith("-")]
+        assert [option for option in options if option not in listed] == ["--beam", "--retry_beam"]
+
     def test_every_call_has_a_root_a_corpus_name_and_a_temporary_folder_of_its_own(
         self, stand_in, kathleen_requests, monkeypatch
     ):
@@ -105,6 +113,8 @@ class TestGoodInput:
 
 @pytest.mark.real
 class TestLadder:
+    """Where one utterance is the culprit, it is the one that says 'Gregson'."""
+
     def test_what_the_narrow_beams_miss_is_tried_at_wide_ones_alone(self, stand_in, kathleen_requests, monkeypatch):
         monkeypatch.setenv("WG2_STAND_IN_MODE", "narrow:gregson")
         assert all(statuses(MfaAligner(stand_in.config).align(kathleen_requests)))
@@ -117,7 +127,7 @@ class TestLadder:
         monkeypatch.setenv("WG2_STAND_IN_MODE", "nothing:gregson")
         results = MfaAligner(stand_in.config).align(kathleen_requests)
         message = only_failure(results, 6)
-        assert message.startswith(f"{kathleen_requests[6].utt_id}: mfa found no alignment of 8 words")
+        assert message.startswith(f"{kathleen_requests[6].utt_id}: mfa found no alignment of 9 words")
         assert stand_in.call_sizes() == [8, 1]
 
     def test_a_transcript_of_another_utterance_rejects_that_utterance_alone(self, stand_in, kathleen_requests):

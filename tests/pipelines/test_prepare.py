@@ -259,14 +259,13 @@ class TestFailures:
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
 def test_mfa_trains_a_model_once_and_aligns_with_it(tmp_path: Path, stand_in, real_data: Path):
-    """The stand-in knows two of these eight recordings, if they are not trimmed."""
+    """The stand-in knows four of these eight recordings, if they are not trimmed."""
     flags = ["--dir", str(tmp_path), "--corpus.root", f"{real_data}/kathleen", "--corpus.limit", "8",
              "--audio.trim-db", "200", "--prepare.aligner", "mfa", "--prepare.mfa.command", stand_in.config.command,
              "--prepare.mfa.train-on-hours", "0.001", "--prepare.max-reject-fraction", "1"]  # fmt: skip
     summary = job.run(load(flags))
     assert {row["align"]["backend"] for row in rows(tmp_path)} == {"mfa"}
-    assert {row["utt_id"] for row in rows(tmp_path)} == {"arctic_a0002_1592748530", "arctic_a0002_1592748556"}
-    assert summary.rejects_by_reason == {"align/AlignmentError": 6}
+    assert (summary.utterances, summary.rejects_by_reason) == (4, {"align/AlignmentError": 4})
     (model,) = (tmp_path / "dataset/models").iterdir()
     assert model.read_bytes() == Path(stand_in.config.acoustic_model).read_bytes()
     assert [call["arguments"][0] for call in stand_in.calls()] == ["train", "align", "align"]
