@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from dataclasses import replace
@@ -23,6 +25,7 @@ from wg2.errors import AlignmentError, ConfigError
 from wg2.text.phonemes import PHONES, Word
 
 RATE = 16_000
+HEADER = "file,speech_log_likelihood,snr\r\n"
 
 
 def statuses(results: list[Alignment | AlignmentError]) -> list[bool]:
@@ -103,12 +106,34 @@ class TestGoodInput:
         (text,) = call["transcripts"].values()
         assert set(text.split()) <= entries.keys()
 
-    def test_a_word_that_came_back_as_spn_is_refused(self, real_data, frontend):
+    def test_a_word_that_came_back_as_spn_is_refused(self, real_data, frontend, tmp_path):
         """The recorded output of a run whose dictionary lacked the word."""
         words = frontend.words("god bless 'em i hope i'll go on seeing them forever zzyzxq")
         request = AlignmentRequest("oov1", np.zeros(round(3.215125 * RATE), np.float32), RATE, words)
-        with pytest.raises(AlignmentError, match="'zzyzxq' is spoken 'spn' there"):
-            outputs._alignment(request, real_data / "mfa-3.4-outputs/oov/oov1.TextGrid")
+        result = outputs.read(real_data / "mfa-3.4-outputs/oov", {"oov1": request})["oov1"]
+        assert "mfa gave it no score" in str(result), "the scores of that run were not recorded"
+        folder = with_scores(tmp_path, real_data / "mfa-3.4-outputs/oov/oov1.TextGrid")
+        assert "'zzyzxq' is spoken 'spn' there" in str(outputs.read(folder, {"oov1": request})["oov1"])
+
+    @pytest.mark.parametrize(
+        "table", [None, "file,speech_log_likelihood\r\n", HEADER + "STEM,,\r\n", HEADER + "STEM,x"]
+    )
+    def test_a_textgrid_without_a_score_is_half_a_run_and_refused(self, kathleen_requests, real_data, tmp_path, table):
+        request = kathleen_requests[0]
+        folder = with_scores(tmp_path, real_data / f"mfa-3.4-outputs/textgrid/{request.utt_id}.TextGrid")
+        assert isinstance(outputs.read(folder, {request.utt_id: request})[request.utt_id], Alignment)
+        (folder / outputs.ANALYSIS).unlink()
+        if table is not None:
+            (folder / outputs.ANALYSIS).write_text(table.replace("STEM", request.utt_id), newline="")
+        assert "no score" in str(outputs.read(folder, {request.utt_id: request})[request.utt_id])
+
+
+def with_scores(folder: Path, grid: Path) -> Path:
+    """An output folder with one TextGrid and its score."""
+    (folder / "out/speaker").mkdir(parents=True)
+    (folder / "out/speaker" / grid.name).write_bytes(grid.read_bytes())
+    (folder / "out" / outputs.ANALYSIS).write_text(f"{HEADER}{grid.stem},-50.5,1\r\n", newline="")
+    return folder / "out"
 
 
 @pytest.mark.real
@@ -145,7 +170,7 @@ class TestLadder:
             raise results[6]
         only_failure(results, 6)
 
-    @pytest.mark.parametrize(("mode", "says"), [("crash", "exit -11"), ("exit1", "exit 1: RuntimeError: something")])
+    @pytest.mark.parametrize(("mode", "says"), [("crash", "exit 139"), ("exit1", "exit 1: RuntimeError: something")])
     def test_what_kills_the_run_is_found_by_halving_and_the_others_are_kept(
         self, stand_in, kathleen_requests, monkeypatch, mode, says
     ):
@@ -171,14 +196,44 @@ class TestLadder:
         (result,) = MfaAligner(replace(stand_in.config, timeout_s=1.0)).align([short])
         assert "no end within 1 s, killed with its children (prepare.mfa.timeout_s)" in str(result)
         assert time.monotonic() - start < 20
-        pids = [call["pid"] for call in stand_in.calls()]
-        assert len(pids) == 2, "the child must have started, or the test shows nothing"
+        assert len(stand_in.calls()) == 2, "the child must have started, or the test shows nothing"
         assert left_over() == []
-        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.real
+def test_a_killed_worker_takes_its_mfa_along(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("WG2_STAND_IN_MODE", "hang")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what a killed process leaves there is not swept up
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, stand_in.config.command, stand_in.config.acoustic_model])
+    try:
+        end = time.monotonic() + 60
+        while not child_runs() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert child_runs(), "the child must have started, or the test shows nothing"
+    finally:
+        worker.kill()
+        worker.wait()
+    assert left_over() == []
+
+
+WORKER = """
+import sys
+import numpy as np
+from wg2.alignment import AlignmentRequest
+from wg2.alignment.mfa.aligner import MfaAligner
+from wg2.config import MfaConfig
+from wg2.text.phonemes import Word
+request = AlignmentRequest("u", np.ones(1600, np.float32), 16000, (Word("a", (("AH0",),)),))
+MfaAligner(MfaConfig(command=sys.argv[1], acoustic_model=sys.argv[2])).align([request])
+"""
+
+
+def child_runs() -> bool:
+    return any("wg2-stand-in-child" in line for line in stand_in_processes())
 
 
 def left_over() -> list[str]:
-    """Processes of the stand-in and of its children that are alive; the killed take a moment to vanish."""
+    """Processes of the stand-in that are alive after a moment: the killed do not vanish at once."""
     end = time.monotonic() + 5
     while (alive := stand_in_processes()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -186,16 +241,18 @@ def left_over() -> list[str]:
 
 
 def stand_in_processes() -> list[str]:
-    found = []
+    """Command lines of the guard, the stand-in and its children, of this test alone: they know its log.
+
+    A killed process that nobody waits for has no environment any more.
+    """
+    log, found = os.environ["WG2_STAND_IN_LOG"].encode(), []
     for folder in Path("/proc").iterdir():
         try:
-            line = (folder / "cmdline").read_text() if folder.name.isdigit() else ""
-            own = (folder / "environ").read_bytes() if "wg2-stand-in-child" in line else b""
+            if folder.name.isdigit() and int(folder.name) != os.getpid() and log in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text())
         except OSError:
             continue
-        if os.environ["WG2_STAND_IN_LOG"].encode() in own:  # another run of these tests is none of our business
-            found.append(line)
-    return found
+    return [line for line in found if "mfa_stand_in" in line or "wg2-stand-in-child" in line]
 
 
 @pytest.mark.real
@@ -259,7 +316,7 @@ class TestSetUp:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("wg2-no-such-mfa", "cannot run 'wg2-no-such-mfa' (No such file or directory); install it with `micromamba"),
+        ("wg2-no-such-mfa", "there is no program 'wg2-no-such-mfa' here; install it with `micromamba"),
         ("false", "`false version`: exit 1: it printed nothing; install"),
         ("echo hello", "printed 'hello version' instead of a version"),
         ("", "empty, wanted a command such as 'mfa'"),

@@ -268,10 +268,11 @@ def test_mfa_trains_a_model_once_and_aligns_with_it(tmp_path: Path, stand_in, re
     assert (summary.utterances, summary.rejects_by_reason) == (4, {"align/AlignmentError": 4})
     (model,) = (tmp_path / "dataset/models").iterdir()
     assert model.read_bytes() == Path(stand_in.config.acoustic_model).read_bytes()
-    assert [call["arguments"][0] for call in stand_in.calls()] == ["train", "align", "align"]
+    assert [call["arguments"][0] for call in stand_in.calls()].count("train") == 1
 
+    calls = len(stand_in.calls())
     assert job.run(load(flags)).units_made == 0
-    assert len(stand_in.calls()) == 3
+    assert len(stand_in.calls()) == calls
     with pytest.raises(ConfigError, match=r"prepare\.mfa\.train_on_hours: 0\.001, now 0\.002"):
         job.run(load([*flags, "--prepare.mfa.train-on-hours", "0.002"]))
 
@@ -343,7 +344,7 @@ BAD = {
     ),
     "an aligner that is not installed": (
         lambda _: ("--prepare.aligner", "mfa", "--prepare.mfa.command", "wg2-no-mfa"),
-        "cannot run 'wg2-no-mfa' (No such file or directory); install it with",
+        "there is no program 'wg2-no-mfa' here; install it with",
     ),
     "an unknown key": (lambda _: ("--corpus.rot", "x"), "corpus.rot"),
     "a value of the wrong type": (lambda _: ("--prepare.unit-utterances", "ten"), "unit-utterances"),

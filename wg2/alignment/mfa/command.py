@@ -3,14 +3,17 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wg2.alignment.mfa import guard
 from wg2.errors import ConfigError
 
 INSTALL = (
@@ -29,7 +32,7 @@ class Outcome:
     """How a call ended.
 
     Attributes:
-        returncode: exit code, negative: killed by that signal; None: killed at the time limit.
+        returncode: exit code, above 128: ended by the signal 128 less; None: killed at the time limit.
         log: everything that it printed.
         limit_s: the time limit, seconds.
     """
@@ -51,7 +54,7 @@ class Outcome:
 
 
 def call(command: str, arguments: Sequence[str], folder: Path, limit_s: float) -> Outcome:
-    """Run `command` with `arguments`; when this returns or raises, no process of its group is left.
+    """Run `command` with `arguments`; when this returns, raises, or dies, no process of its group is left.
 
     Args:
         command: as in a shell, without the arguments.
@@ -63,15 +66,14 @@ def call(command: str, arguments: Sequence[str], folder: Path, limit_s: float) -
     """
     log = folder / "mfa.log"
     with log.open("wb") as stream:
-        process = _start([*shlex.split(command), *arguments], folder, stream.fileno())
         code = None
-        try:
-            with suppress(subprocess.TimeoutExpired):
-                code = process.wait(limit_s)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with _start([*shlex.split(command), *arguments], folder, stream.fileno()) as process:
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    code = process.wait(limit_s)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     return Outcome(code, log.read_text(encoding="utf-8", errors="replace"), limit_s)
 
 
@@ -95,12 +97,14 @@ def check_version(command: str) -> str:
 
 
 def _start(words: Sequence[str], folder: Path, output: int) -> subprocess.Popen[bytes]:
+    """Under guard.py, which ends it when this process is killed."""
+    program = shutil.which(words[0])
+    if program is None:
+        raise ConfigError(f"prepare.mfa.command: there is no program '{words[0]}' here; {INSTALL}")
     own = {"MFA_ROOT_DIR": str(folder / "root"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
     for name in ("root", "tmp"):
         (folder / name).mkdir()
     inherited = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    try:
-        return subprocess.Popen(words, cwd=folder, env={**inherited, **own}, start_new_session=True,
-                                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
-    except OSError as error:
-        raise ConfigError(f"prepare.mfa.command: cannot run '{words[0]}' ({error.strerror}); {INSTALL}") from error
+    guarded = [sys.executable, "-I", guard.__file__, str(Path(program).absolute()), *words[1:]]
+    return subprocess.Popen(guarded, cwd=folder, env={**inherited, **own}, start_new_session=True,
+                            stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)  # fmt: skip
