@@ -14,6 +14,7 @@ import pytest
 
 from pipelines import prepare as job
 from pipelines import runtime
+from pipelines.synthesize import _held_out
 from wg2.audio import decode_flac
 from wg2.config import load
 from wg2.dataset.ledger import open_dataset
@@ -282,17 +283,24 @@ def test_mfa_trains_a_model_once_and_aligns_with_it(tmp_path: Path, stand_in, re
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
 def test_outliers_are_reported_and_another_limit_needs_no_other_units(small_corpus: Path, tmp_path: Path):
-    flags = ["--dir", str(tmp_path / "run"), "--corpus.root", str(small_corpus)]
+    dataset = f"{tmp_path}/run/dataset"
+    flags = ["--dir", str(tmp_path / "run"), "--corpus.root", str(small_corpus), "--prepare.test-fraction", "0.5"]
     job.run(load(flags))
-    report = pq.read_table(tmp_path / "run/dataset/outliers.parquet").to_pylist()
+    report = pq.read_table(f"{dataset}/outliers.parquet").to_pylist()
     assert len(report) == 6
-    zs = sorted((row["z"] for row in report), reverse=True)
-    assert [row["z"] for row in report] == zs
+    assert [row["z"] for row in report] == sorted((row["z"] for row in report), reverse=True)
+    held_out = [row["utt_id"] for row in report if row["split"] == "test"]
+    assert len(held_out) >= 2
+    assert {utt_id for utt_id, _ in _held_out(dataset)} == set(held_out)
 
-    limit = (zs[0] + zs[1]) / 2
-    summary = job.run(load([*flags, "--prepare.max-outlier-z", str(limit), "--prepare.max-reject-fraction", "0.5"]))
-    assert (summary.units_made, summary.utterances, summary.rejects) == (0, 5, 1)
-    assert open_dataset(f"{tmp_path}/run/dataset").excluded == {report[0]["utt_id"]}
+    best = held_out[-1]
+    limit = next(row["z"] for row in report if row["utt_id"] == best)  # what is worse than the best is excluded
+    worse = {row["utt_id"] for row in report if row["z"] > limit}
+    more = ["--prepare.max-outlier-z", repr(limit), "--prepare.max-reject-fraction", "0.99"]
+    summary = job.run(load([*flags, *more]))
+    assert (summary.units_made, summary.utterances, summary.rejects) == (0, 6 - len(worse), len(worse))
+    assert open_dataset(dataset).excluded == worse
+    assert [utt_id for utt_id, _ in _held_out(dataset)] == [best]
 
 
 def run_unwrapped(folder: Path, *flags: str) -> None:
