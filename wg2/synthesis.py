@@ -91,6 +91,7 @@ class Voice:
     def __init__(self, info: VoiceInfo, model: WaveGrad2, device: torch.device) -> None:
         self.info = info
         self.model = model.eval().requires_grad_(False).to(device)
+        self.model.decoder.freeze()
         self.device = device
         self.inventory = Inventory(info.phones)
 

@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tiny_training
 from tiny_training import sections, with_dropout
@@ -14,6 +17,7 @@ from wg2 import checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.config import AudioConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
+from wg2.dataset.loader import UtteranceIndex
 from wg2.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from wg2.training import Sections, Session, check, open_session
 
@@ -164,3 +168,36 @@ def test_a_resume_that_does_not_fit_is_refused_before_any_work(info: DatasetInfo
         check(replace(OF, train=replace(OF.train, batch_size=8)), AUDIO, info, whole)
     with pytest.raises(DatasetError, match=r"trained with \d+ phones"):
         check(OF, AUDIO, replace(info, phones=("sil",)), whole)
+
+
+def test_a_lost_shard_is_refused_before_any_work(tmp_path: Path):
+    info = tiny_training.dataset(tmp_path / "data")
+    Path(info.shards[0]).unlink()
+    with pytest.raises(DatasetError, match="cannot read the shard"):
+        check(OF, AUDIO, info, tmp_path / "new")
+
+
+def test_a_data_set_without_held_out_utterances_is_refused_before_any_work(info: DatasetInfo, tmp_path: Path):
+    table = pq.read_table(info.shards[0])
+    splits = pa.array(["train"] * table.num_rows, table.schema.field("split").type)
+    path = tmp_path / "shard.parquet"
+    pq.write_table(table.set_column(table.schema.get_field_index("split"), "split", splits), path)
+    with pytest.raises(DatasetError, match="'val' has no utterances"):
+        check(OF, AUDIO, replace(info, shards=(str(path),)), tmp_path / "new")
+
+
+def test_a_phone_that_the_inventory_lacks_is_refused_before_any_work(info: DatasetInfo, tmp_path: Path):
+    used = sorted(set(UtteranceIndex(info, "train").phones()))
+    lacking = replace(info, phones=tuple(phone for phone in info.phones if phone != used[-1]))
+    with pytest.raises(DatasetError, match=re.escape(used[-1])):
+        check(OF, AUDIO, lacking, tmp_path / "new")
+
+
+def test_a_damaged_state_is_refused_before_any_work(info: DatasetInfo, whole: Path, tmp_path: Path):
+    shutil.copytree(whole, tmp_path / "copy")
+    newest = checkpoint.latest_state(tmp_path / "copy" / "checkpoints")
+    assert newest is not None
+    tensors = newest / "state.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"state\.safetensors"):
+        check(OF, AUDIO, info, tmp_path / "copy")

@@ -89,6 +89,10 @@ class UtteranceIndex:
     def __len__(self) -> int:
         return len(self.num_frames)
 
+    def phones(self) -> list[str]:
+        """The tokens that occur."""
+        return sorted(pc.unique(pc.list_flatten(self.table["phones"])).to_pylist())
+
     def row(self, index: int) -> dict[str, Any]:
         """The columns of an utterance, without its audio."""
         row: dict[str, Any] = self.table.slice(index, 1).to_pylist()[0]

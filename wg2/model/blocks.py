@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from wg2.model import winograd
+
 SLOPE = 0.2
 """Slope of every leaky ReLU below zero."""
 
@@ -50,11 +52,21 @@ def upsample(x: Tensor, factor: int, mask: Tensor | None = None) -> Tensor:
     if factor == 1:
         return x
     x = x if mask is None else _hold_last(x, mask)
-    left = torch.cat((x[:, :1], x[:, :-1]), dim=1)
-    right = torch.cat((x[:, 1:], x[:, -1:]), dim=1)
-    offsets = ((phase + 0.5) / factor - 0.5 for phase in range(factor))
-    phases = [torch.lerp(x, left if offset < 0 else right, abs(offset)) if offset else x for offset in offsets]
-    return torch.stack(phases, dim=2).flatten(1, 2)
+    held = torch.cat((x[:, :1], x, x[:, -1:]), dim=1)
+    left, right = held[:, :-2], held[:, 2:]
+    y = x.new_empty(x.shape[0], x.shape[1], factor, x.shape[2])
+    for phase in range(factor):
+        offset = (phase + 0.5) / factor - 0.5
+        _lerp_into(y[:, :, phase], x, left if offset < 0 else right, abs(offset))
+    return y.flatten(1, 2)
+
+
+def _lerp_into(y: Tensor, x: Tensor, neighbour: Tensor, weight: float) -> None:
+    """A phase of an upsampling, without a copy where no gradient is wanted."""
+    if torch.is_grad_enabled():
+        y.copy_(torch.lerp(x, neighbour, weight))
+    else:
+        torch.lerp(x, neighbour, weight, out=y)
 
 
 def _hold_last(x: Tensor, mask: Tensor) -> Tensor:
@@ -91,6 +103,9 @@ def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
 class Conv(nn.Conv1d):
     """A convolution that keeps the length, orthogonally initialised (WaveGrad, appendix A), with a masked output."""
 
+    transformed: Tensor | None
+    """The weights as `wg2.model.winograd` wants them, once they are frozen."""
+
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1, parts: int = 1
     ) -> None:
@@ -98,6 +113,7 @@ class Conv(nn.Conv1d):
         self.parts = parts
         padding = dilation * (kernel_size - 1) // 2
         super().__init__(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
+        self.register_buffer("transformed", None, persistent=False)
 
     def reset_parameters(self) -> None:
         """Orthogonal weights, no bias."""
@@ -106,8 +122,26 @@ class Conv(nn.Conv1d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def freeze(self) -> None:
+        """Prepare frozen weights for speed; `train()` takes it back. Weights changed afterwards would not be heard."""
+        wide = min(self.in_channels, self.out_channels) >= winograd.MIN_CHANNELS
+        if (
+            wide
+            and self.kernel_size == (3,)
+            and self.weight.device.type == "cpu"
+            and self.weight.dtype == torch.float32
+        ):
+            self.transformed = winograd.transform_weight(self.weight)
+
+    def train(self, mode: bool = True) -> "Conv":
+        """As every module's."""
+        self.transformed = None if mode else self.transformed
+        return super().train(mode)
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, L, in_channels] -> [B, L, out_channels]."""
+        if self.transformed is not None:
+            return _masked(winograd.convolve(x, self.transformed, self.bias, self.dilation[0]), mask)
         if self.kernel_size == (1,):
             return _masked(F.linear(x, self.weight.squeeze(2), self.bias), mask)
         # As a convolution in 2D with one row, since torch knows channels-last memory only there.

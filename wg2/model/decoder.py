@@ -80,6 +80,14 @@ class Decoder(nn.Module):
         pairs = zip(reversed(film_inputs), config.up_channels, strict=True)
         self.films = nn.ModuleList(FiLM(down, up) for down, up in pairs)
 
+    def freeze(self) -> "Decoder":
+        """Get ready for synthesis with these weights: evaluation mode, no gradients, the fastest form of each part."""
+        self.eval().requires_grad_(False)
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.freeze()
+        return self
+
     def forward(self, noisy: Tensor, noise_level: Tensor, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
         """The predicted noise.
 

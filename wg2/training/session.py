@@ -145,14 +145,15 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
     """What must fit before the first step of a training in `folder`.
 
     Raises:
-        DatasetError: the data set's rate or hop is not the configuration's, or it is not what the newest state saw.
+        DatasetError: the data set's rate or hop is not the configuration's, it is not what the newest state saw, or
+            a shard, a split or a phone is missing.
         TrainingError: the newest state was trained with other settings.
         CheckpointError: the newest state is damaged.
         ConfigError: the workers cannot share a batch evenly.
     """
     state = checkpoint.latest_state(folder / "checkpoints")
     if state is not None:
-        check_state(checkpoint.read_facts(state), sections, info, state)
+        check_state(checkpoint.load_state(state)[1], sections, info, state)
     if info.sampling_rate != audio.sampling_rate:
         raise DatasetError(
             f"{info.root}: sampling_rate: got {info.sampling_rate} Hz, the configuration wants "
@@ -168,3 +169,11 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             f"train.batch_size: {sections.train.batch_size} windows cannot be shared evenly by "
             f"train.workers={sections.train.workers}"
         )
+    _check_rows(info)
+
+
+def _check_rows(info: DatasetInfo) -> None:
+    """Read all shards but their audio: better found missing here than by every worker, every try."""
+    inventory = Inventory(info.phones)
+    for split in ("train", "val"):
+        inventory.ids(UtteranceIndex(info, split).phones())
