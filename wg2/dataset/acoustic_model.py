@@ -52,7 +52,7 @@ def _lot(recording: Recording) -> str:
 
 def _digest(recipe: Recipe, chosen: Sequence[Recording]) -> str:
     settings = [asdict(recipe.audio), recipe.text.trust_corpus, recipe.prepare.mfa.train_on_hours]
-    rows = [[r.utt_id, r.text, r.text_norm, r.speaker] for r in chosen]
+    rows = [{**asdict(recording), "uri": ""} for recording in chosen]  # it may lie elsewhere the next time
     return hashlib.sha256(json.dumps([settings, rows], sort_keys=True).encode()).hexdigest()
 
 

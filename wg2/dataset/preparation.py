@@ -50,8 +50,9 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         text, prepare = asdict(self.text), asdict(self.prepare)
-        del text["grammar_cache"], prepare["workers"], prepare["max_reject_fraction"], prepare["mfa"]
-        del prepare["max_outlier_z"]
+        del text["grammar_cache"]
+        for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "mfa"):
+            del prepare[not_the_rows]
         prepare |= aligner_settings(self.prepare)
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
