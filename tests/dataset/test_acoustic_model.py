@@ -45,6 +45,14 @@ def test_a_model_is_trained_once_on_as_many_hours_as_asked(stand_in, recordings,
     assert len(stand_in.calls()) == 1
 
 
+def test_a_dry_run_names_the_model_and_trains_nothing(stand_in, recordings, tmp_path: Path):
+    recipe = recipe_with(stand_in, 4 / 3600)
+    dry = replace(recipe, prepare=replace(recipe.prepare, dry_run=True))
+    uri = trained(str(tmp_path), dry, recordings)
+    assert not Path(uri).exists()
+    assert trained(str(tmp_path), recipe, recordings) == uri
+
+
 def test_other_hours_or_recordings_give_another_model(stand_in, recordings, tmp_path: Path):
     first = trained(str(tmp_path), recipe_with(stand_in, 4 / 3600), recordings)
     assert trained(str(tmp_path), recipe_with(stand_in, 5 / 3600), recordings) != first

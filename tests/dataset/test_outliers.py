@@ -15,6 +15,7 @@ from wg2.dataset.manifest import Manifest, identity, write_unit
 from wg2.dataset.outliers import Exclusions, exclusions, find
 from wg2.dataset.schema import utterance_schema
 from wg2.dataset.splits import SplitRule
+from wg2.dataset.units import ids_digest
 from wg2.errors import DatasetError
 
 PHONES = ["sil", "HH", "AH0", "L", "OW1", ".", "K", "_", "T", "."]
@@ -105,8 +106,10 @@ def unit(tmp_path: Path) -> Manifest:
     rows = [*ordinary(), STRETCHED]
     shards(tmp_path / "shards", rows)
     splits = {"train": len(rows)}
-    manifest = Manifest("s-0", Ledger(str(tmp_path), {}).config_hash, "i", splits, sum(r["num_samples"] for r in rows),
-                        "sha", "shards/0.parquet", {}, "")  # fmt: skip
+    manifest = Manifest(unit="s-0", config_hash=Ledger(str(tmp_path), {}).config_hash, inputs_sha256="i",
+                        utterances=len(rows), ids_sha256=ids_digest(r["utt_id"] for r in rows), splits=splits,
+                        num_samples=sum(r["num_samples"] for r in rows), sha256="sha", shard="shards/0.parquet",
+                        rejects={}, rejects_shard="")  # fmt: skip
     write_unit(str(tmp_path), manifest)
     return manifest
 

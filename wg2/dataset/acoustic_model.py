@@ -27,7 +27,7 @@ _SHORTEST_MEAN_S = 2.0
 
 
 def trained(root: str, recipe: Recipe, recordings: Iterable[Recording]) -> str:
-    """The uri of the model for a data set; trained now unless it is there.
+    """The uri of the model for a data set; trained now unless it is there, or the job is a dry run.
 
     Args:
         root: of the data set.
@@ -39,7 +39,7 @@ def trained(root: str, recipe: Recipe, recordings: Iterable[Recording]) -> str:
     hours = recipe.prepare.mfa.train_on_hours
     chosen = heapq.nsmallest(ceil(hours * 3600 / _SHORTEST_MEAN_S), recordings, key=_lot)
     uri = storage.join(root, "models", f"mfa-{_digest(recipe, chosen)[:16]}.zip")
-    if not storage.exists(uri):
+    if not storage.exists(uri) and not recipe.prepare.dry_run:
         print(f"prepare: mfa trains an acoustic model on {hours:g} hours of the corpus", flush=True)
         storage.write_bytes(uri, train(recipe.prepare.mfa, _samples(recipe, chosen)))
     return uri

@@ -142,7 +142,7 @@ class Ledger:
         """
         units = sorted(manifests, key=lambda manifest: manifest.unit)
         if sum(unit.rows for unit in units) <= len(description.outliers.excluded):
-            why = in_words(_reasons(units, description.outliers))
+            why = in_words(reasons(units) | description.outliers.by_reason)
             raise DatasetError(f"{self.root}: no utterance was kept: {why}; see {self.root}/rejects")
         uri, data = storage.join(self.root, "dataset.json"), dump(self._document(units, description))
         if storage.exists(uri) and storage.read_bytes(uri) == data:
@@ -155,20 +155,20 @@ class Ledger:
         rate, outliers, limit = description.sampling_rate, description.outliers, description.max_reject_fraction
         skipped = len(outliers.excluded)
         kept, rejected = sum(unit.rows for unit in units) - skipped, sum(unit.rejected for unit in units) + skipped
-        num_samples = sum(unit.num_samples for unit in units) - sum(samples for _, _, samples in outliers.excluded)
+        num_samples = sum(unit.num_samples for unit in units) - outliers.num_samples
         return {
             "schema_version": SCHEMA_VERSION,
             "config_hash": self.config_hash,
-            "identity": identity(units, [name for name, _, _ in outliers.excluded]),
+            "identity": identity(units, outliers.names),
             "sampling_rate": rate,
             "samples_per_frame": description.samples_per_frame,
             "phones": list(description.phones),
-            "splits": count_splits(units, [split for _, split, _ in outliers.excluded]),
+            "splits": count_splits(units, outliers.splits),
             "split_rule": {key: f"{value:017x}" for key, value in asdict(description.split_rule).items()},
             "num_utterances": kept,
             "hours": num_samples / rate / 3600,
             "rejects": rejected,
-            "rejects_by_reason": _reasons(units, outliers),
+            "rejects_by_reason": reasons(units) | outliers.by_reason,
             "outliers": asdict(outliers),
             "gate": {"max_reject_fraction": limit, "passed": rejected <= limit * (kept + rejected)},
             "units": [asdict(unit) for unit in units],
@@ -225,6 +225,12 @@ def open_dataset(root: str) -> DatasetInfo:
         raise DatasetError(f"{uri}: damaged ({error!r}); run pipelines/prepare.py again") from error
 
 
+def read_document(root: str) -> Mapping[str, Any]:
+    """`dataset.json` as it is, of a data set that `open_dataset` accepts."""
+    document: Mapping[str, Any] = json.loads(storage.read_bytes(storage.join(root, "dataset.json")))
+    return document
+
+
 def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
     if document["schema_version"] != SCHEMA_VERSION:
         raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {SCHEMA_VERSION}; "
@@ -237,14 +243,9 @@ def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
         phones=tuple(document["phones"]),
         shards=tuple(storage.join(root, unit["shard"]) for unit in units if unit["shard"]),
         rejects_shards=tuple(storage.join(root, unit["rejects_shard"]) for unit in units if unit["rejects_shard"]),
-        excluded=frozenset(name for name, _, _ in read_exclusions(document).excluded),
+        excluded=frozenset(read_exclusions(document).names),
         **{key: document[key] for key in plain},
     )
-
-
-def _reasons(units: Sequence[Manifest], outliers: Exclusions) -> dict[str, int]:
-    """Refused utterances by reason; outliers after the others, since those who come later decide about them."""
-    return reasons(units) | ({"outliers/max_outlier_z": len(outliers.excluded)} if outliers.excluded else {})
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -112,6 +112,26 @@ class Exclusions:
     of: str = ""
     excluded: tuple[tuple[str, str, int], ...] = ()
 
+    @property
+    def names(self) -> list[str]:
+        """Who is excluded."""
+        return [name for name, _, _ in self.excluded]
+
+    @property
+    def splits(self) -> list[str]:
+        """The split of each."""
+        return [split for _, split, _ in self.excluded]
+
+    @property
+    def num_samples(self) -> int:
+        """Of their audio, together."""
+        return sum(samples for _, _, samples in self.excluded)
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """As the reason of a reject; empty when nobody is excluded."""
+        return {"outliers/max_outlier_z": len(self.excluded)} if self.excluded else {}
+
 
 def exclusions(root: str, shards: Sequence[str], identity: str, max_z: float) -> Exclusions:
     """Write the report of a data set's outliers, unless dataset.json is of the same rows and limit already.
