@@ -25,9 +25,9 @@ from pyarrow import fs
 
 from wg2.errors import MissingError, StorageError
 
-ATTEMPTS = 5
+ATTEMPTS = 4
 """How often a transfer that broke off is tried; within each, pyarrow tries a request that was refused ten times."""
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 """Seconds without a byte after which S3 counts as gone."""
 _PAUSE_S = 0.2
 _CHUNK = 2**20
@@ -83,7 +83,11 @@ def _s3(endpoint: str | None, _pid: int) -> fs.FileSystem:
     """One connection pool for each process and endpoint: it does not survive a fork."""
     retries = fs.AwsStandardS3RetryStrategy(max_attempts=10)
     return fs.S3FileSystem(
-        endpoint_override=endpoint, retry_strategy=retries, request_timeout=TIMEOUT_S, connect_timeout=TIMEOUT_S
+        endpoint_override=endpoint,
+        retry_strategy=retries,
+        request_timeout=TIMEOUT_S,
+        connect_timeout=TIMEOUT_S,
+        allow_delayed_open=True,  # a small object is one request, not three
     )
 
 
