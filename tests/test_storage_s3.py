@@ -134,11 +134,14 @@ def test_a_read_that_keeps_failing_is_no_reject_and_the_next_run_repeats_the_uni
     faults: Faults, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(storage, "ATTEMPTS", 2)
+    monkeypatch.setattr(storage, "REQUEST_ATTEMPTS", 2)  # for a test's patience
+    storage._s3.cache_clear()
     faults.rate, faults.kinds, faults.only, faults.methods = 1.0, ("cut",), "DEMO-003.flac", ("GET",)
     with pytest.raises(StorageError, match=r"DEMO-003\.flac: cannot read"):
         small_set.prepare(corpus, f"{BUCKET}/dataset")
     assert not storage.exists(f"{BUCKET}/dataset/dataset.json")
     assert storage.list_files(f"{BUCKET}/dataset/rejects") == []
+    assert faults.seen["cut"] >= 2
     faults.rate = 0.0
     info = small_set.prepare(corpus, f"{BUCKET}/dataset")
     assert (info.num_utterances, info.rejects) == (4, 0)
@@ -155,7 +158,9 @@ def test_an_object_that_vanishes_after_the_listing_is_a_reject(corpus: CorpusCon
     work = discover(corpus, small_set.RECIPE.prepare, ledger)
     storage.delete(f"{BUCKET}/corpus/DEMO-002.flac")
     (packed,) = work.pending.values()
-    manifest = UnitPreparer(ledger.root, ledger.config_hash, small_set.RECIPE).prepare(units.unpack(packed))
+    manifest = UnitPreparer(ledger.root, ledger.config_hash, small_set.RECIPE).prepare(
+        units.unpack(packed).in_splits(work.rule)
+    )
     assert (manifest.rows, manifest.rejects) == (3, {"read/MissingError": 1})
 
 
