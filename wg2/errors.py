@@ -4,6 +4,7 @@
     |-- ConfigError          a configuration file, a flag, or two settings that contradict each other
     |-- StorageError         a path or an object that cannot be read or written
     |-- CorpusError          a corpus that cannot be read at all
+    |-- BookError            a book that cannot be read, or that holds nothing to speak
     |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
     |   |-- AudioError       undecodable, empty, silent, too short or too long
     |   |-- TextError        no pronounceable word, or no transcript
@@ -33,6 +34,10 @@ class StorageError(Wg2Error):
 
 class CorpusError(Wg2Error):
     """The corpus as a whole cannot be read."""
+
+
+class BookError(Wg2Error):
+    """A book cannot be read, or holds nothing that can be spoken."""
 
 
 class UtteranceError(Wg2Error):

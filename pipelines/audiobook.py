@@ -1,0 +1,240 @@
+"""The job that speaks a whole book, resumably.
+
+python pipelines/audiobook.py --book.source book.epub --book.voice runs/lj/training/best
+ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj --book.source s3://b/book.epub
+
+What is spoken already is not spoken again; `wg2.books` says what becomes of a book, and what lies where.
+"""
+
+import json
+import re
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from pipelines import runtime
+from pipelines.pool import work_through
+from pipelines.voices import VoiceFiles, find_voice, open_voice
+from wg2 import storage
+from wg2.books.assembly import ChapterAudio, assemble
+from wg2.books.blocks import Blocks, Row, pending_blocks
+from wg2.books.book import Book
+from wg2.books.narrator import Narrator
+from wg2.books.plan import Sentence, plan, refuse, unspeakable
+from wg2.books.source import read_book
+from wg2.config import BookConfig, Config, TextConfig, load
+from wg2.dataset.ledger import config_digest
+from wg2.errors import BookError, ConfigError
+from wg2.text.frontend import Frontend
+
+Block = tuple[Sentence, ...]
+Problem = tuple[int, str, str]
+"""Sentence, its text, and why a listener should check it."""
+_DEATHS = 2
+"""How often a worker may die on one sentence before it is left out."""
+
+
+@dataclass(frozen=True)
+class BookSummary:
+    """What the job did.
+
+    Attributes:
+        folder: where everything is.
+        chapters: their FLAC files, in order.
+        seconds: of audio.
+        sentences: of the book.
+        spoken: sentences that this run spoke.
+        reused: sentences that were spoken already.
+        problems: (sentence, text, why) of those that a listener should check.
+    """
+
+    folder: str
+    chapters: tuple[str, ...]
+    seconds: float
+    sentences: int
+    spoken: int
+    reused: int
+    problems: tuple[Problem, ...]
+
+
+class BookWorker:
+    """The actor: loads the voice once, speaks and commits a block a call."""
+
+    def __init__(self, voice: dict[str, bytes], folder: str, config: BookConfig) -> None:
+        from wg2.evaluation.recognise import Recogniser
+
+        self._voice = open_voice(voice, "cuda" if config.use_gpu else "cpu")
+        say = partial(self._voice.say, steps=config.steps, pace=config.pace)
+        hear = Recogniser().word_error_rate if config.attempts else None
+        self._narrator = Narrator(
+            lambda text, seed: say(text, seed=seed), hear, config.seed, config.attempts, config.max_wer
+        )
+        self._blocks = Blocks(folder)
+
+    def work(self, block: Block) -> list[Row]:
+        """Speak the sentences of a block and commit it."""
+        takes = [self._narrator.narrate(sentence) for sentence in block]
+        return self._blocks.commit(takes, self._voice.info.sampling_rate)
+
+
+def run(config: Config) -> BookSummary:
+    """Speak a book, or the rest of it; Ray starts only when there is something to speak.
+
+    Raises:
+        ConfigError: there is no book, or more steps than the voice can do.
+        BookError: the book cannot be read, or a sentence not be spoken.
+        TrackingError: there is no such voice.
+        StorageError: the book cannot be read, or the audio not be written.
+    """
+    config = runtime.absolute(config)
+    settings = config.book
+    book = _read(settings)
+    voice = find_voice(settings.voice, config)
+    sentences, skipped = _sentences(book, settings, voice)
+    folder = storage.join(config.books_dir, _slug(settings.source))
+    blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences)))
+    done = blocks.committed()
+    before = len(done)
+    wanted = [sentence for sentence in sentences if sentence.index not in skipped]
+    print(f"audiobook: {book.title}: {before} of {len(wanted)} sentences are spoken already", flush=True)
+    lost = _speak(settings, voice, blocks, wanted, done)
+    chapters = list(assemble(book, sentences, done, blocks, settings, voice.facts["sampling_rate"], folder))
+    problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
+    summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
+    _report(book, voice, summary, chapters)
+    return summary
+
+
+# -------------------------------------------------------------------------------------------------------- what is read
+
+
+def _read(settings: BookConfig) -> Book:
+    if not settings.source:
+        raise ConfigError("book.source: empty; name an EPUB or a text file: --book.source book.epub")
+    return read_book(storage.absolute(settings.source))
+
+
+def _sentences(book: Book, settings: BookConfig, voice: VoiceFiles) -> tuple[Block, dict[int, str]]:
+    """All sentences, and why some are skipped."""
+    most = voice.facts["diffusion"]["num_steps"]
+    if settings.steps > most:
+        raise ConfigError(f"book.steps: got {settings.steps}, but {voice.name} was trained with {most} noise levels")
+    sentences = plan(book, settings.max_characters)
+    skipped = unspeakable(sentences, Frontend(TextConfig(**voice.facts["text"])), settings.max_characters)
+    if settings.on_unspeakable == "fail":
+        refuse(skipped, sentences)
+    if len(skipped) == len(sentences):
+        raise BookError(f"{settings.source}: none of {len(sentences)} sentences can be spoken: {skipped[0]}")
+    return sentences, skipped
+
+
+def _slug(source: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", source.rstrip("/").rpartition("/")[2].rpartition(".")[0] or source).strip("-.")
+
+
+def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
+    """Of everything that the sound of the sentences follows from."""
+    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer")}
+    texts = [sentence.text for sentence in sentences]
+    return config_digest({"voice": voice.digest, "texts": texts, **sound})[:16]
+
+
+# ---------------------------------------------------------------------------------------------------------- speaking
+
+
+def _speak(
+    settings: BookConfig, voice: VoiceFiles, blocks: Blocks, wanted: Sequence[Sentence], done: dict[int, Row]
+) -> dict[int, str]:
+    """Speak what is not in `done` yet, and add it there.
+
+    Returns:
+        The sentences that killed their workers, and how; another run tries them again.
+    """
+    queue: deque[Block] = deque(pending_blocks(wanted, done, settings.block_sentences))
+    if not queue:
+        return {}
+    runtime.connect()
+    deaths: Counter[int] = Counter()
+    lost: dict[int, str] = {}
+    with runtime.Progress("audiobook", "sentences", len(wanted), len(done)) as progress:
+        for block, rows in work_through(queue, _starter(settings, voice, blocks), _workers(settings)):
+            if isinstance(rows, RayError):
+                lost |= _after_failure(block, rows, deaths, queue)
+                continue
+            done.update({row.index: row for row in rows})
+            flagged = sum(bool(row.problem) for row in done.values())
+            progress.advance(len(block), f"{flagged} to check")
+    return lost
+
+
+def _starter(settings: BookConfig, voice: VoiceFiles, blocks: Blocks) -> Callable[[], Any]:
+    """Starts an actor; the voice lies in Ray's object store once."""
+    files = ray.put(voice.files)
+    actor = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(BookWorker)
+    return lambda: actor.remote(files, blocks.folder, settings)
+
+
+def _workers(settings: BookConfig) -> int:
+    """As many as were asked for; a private Ray never grows, so there no more than it has."""
+    most = runtime.resources("GPU") if settings.use_gpu else runtime.cpus()
+    if not most:
+        raise ConfigError("book.use-gpu: got True, but this cluster has no GPU; leave it out to speak on the CPUs")
+    return min(settings.workers or most, settings.workers if runtime.joins_cluster() else most)
+
+
+def _after_failure(block: Block, error: RayError, deaths: Counter[int], queue: deque[Block]) -> dict[int, str]:
+    """Put a failed block back, sentence by sentence, so that one of them alone is lost in the end."""
+    why = str(error).strip().partition("\n")[0]
+    print(f"audiobook: a worker failed at sentence {block[0].index + 1} ff.: {why}", file=sys.stderr, flush=True)
+    if len(block) > 1:
+        queue.extend((sentence,) for sentence in block)
+        return {}
+    deaths[block[0].index] += 1
+    if deaths[block[0].index] < _DEATHS:
+        queue.append(block)
+        return {}
+    return {block[0].index: f"its worker failed {_DEATHS} times: {why}"}
+
+
+# ----------------------------------------------------------------------------------------------------------- results
+
+
+def _summary(
+    folder: str, chapters: Sequence[ChapterAudio], total: int, spoken: int, reused: int, problems: Sequence[Problem]
+) -> BookSummary:
+    seconds = sum(chapter.seconds for chapter in chapters)
+    return BookSummary(
+        folder, tuple(chapter.flac for chapter in chapters), seconds, total, spoken, reused, tuple(problems)
+    )
+
+
+def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Problem]:
+    return [(index, sentences[index].text, why[index]) for index in sorted(why)]
+
+
+def _report(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> None:
+    """book.json, written last, and the same in a few lines."""
+    note = {
+        "title": book.title,
+        "author": book.author,
+        "voice": voice.name,
+        "voice_digest": voice.digest,
+        "seconds": summary.seconds,
+        "sentences": summary.sentences,
+        "chapters": [{"title": c.title, "flac": c.flac.rpartition("/")[2], "seconds": c.seconds} for c in chapters],
+        "problems": [{"sentence": index + 1, "text": text, "why": why} for index, text, why in summary.problems],
+    }
+    uri = storage.join(summary.folder, "book.json")
+    storage.write_bytes(uri, (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
+    counts = f"{summary.spoken} sentences spoken, {summary.reused} reused, {len(summary.problems)} to check"
+    print(f"audiobook: {len(chapters)} chapters, {summary.seconds / 60:.1f} minutes; {counts} -> {uri}", flush=True)
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))
