@@ -25,8 +25,10 @@ from wg2 import storage
 from wg2.books.assembly import ChapterAudio, assemble
 from wg2.books.blocks import Blocks, Row, pending_blocks
 from wg2.books.book import Book
+from wg2.books.m4b import write_m4b
 from wg2.books.narrator import Narrator
 from wg2.books.plan import Sentence, plan, refuse, unspeakable
+from wg2.books.readalong import write_epub, write_vtt
 from wg2.books.source import read_book
 from wg2.config import BookConfig, Config, TextConfig, load
 from wg2.dataset.ledger import config_digest
@@ -105,6 +107,7 @@ def run(config: Config) -> BookSummary:
     print(f"audiobook: {book.title}: {before} of {len(wanted)} sentences are spoken already", flush=True)
     lost = _speak(settings, voice, blocks, wanted, done)
     chapters = list(assemble(book, sentences, done, blocks, settings, voice.facts["sampling_rate"], folder))
+    _publish(book, chapters, settings, blocks, folder)
     problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
     summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
     _report(book, voice, summary, chapters)
@@ -203,6 +206,15 @@ def _after_failure(block: Block, error: RayError, deaths: Counter[int], queue: d
 
 
 # ----------------------------------------------------------------------------------------------------------- results
+
+
+def _publish(book: Book, chapters: Sequence[ChapterAudio], settings: BookConfig, blocks: Blocks, folder: str) -> None:
+    """Beside the chapters: their subtitles, the M4B and the read-along EPUB."""
+    for chapter in chapters:
+        write_vtt(chapter.flac.removesuffix("flac") + "vtt", chapter)
+    name = storage.join(folder, _slug(settings.source))
+    write_m4b(f"{name}.m4b", book, chapters, settings.bitrate)
+    write_epub(f"{name}.epub", book, chapters, settings.bitrate, blocks.folder.rpartition("/")[2])
 
 
 def _summary(

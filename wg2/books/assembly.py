@@ -62,6 +62,11 @@ class ChapterAudio:
     seconds: float
     sentences: tuple[Timed, ...]
 
+    @property
+    def words(self) -> int:
+        """Words that are spoken in it."""
+        return sum(len(timed.words) for timed in self.sentences)
+
 
 def book_gain(rows: Iterable[Row], target_lufs: float) -> float:
     """The factor that brings the book to a loudness, or as near as its highest peak allows.

@@ -51,8 +51,8 @@ def _paragraphs(text: str) -> Iterator[Paragraph]:
 
 def _paragraph(lines: list[str]) -> Paragraph:
     text = " ".join(lines)
-    if len(text) > _LONGEST_TITLE or len(lines) > 3:
-        return Paragraph(text)
+    if len(text) > _LONGEST_TITLE or len(lines) > 3 or any(_TITLE.fullmatch(line) for line in lines[1:]):
+        return Paragraph(text)  # several titles are a table of contents
     if _NUMERAL.fullmatch(text) or (_TITLE.fullmatch(text) and _is_capitalised(text)):
         return Paragraph(text, "title")
     return Paragraph(text, "heading" if text.isupper() and len(text) > 3 else "text")
