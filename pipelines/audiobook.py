@@ -12,7 +12,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import ray
@@ -26,7 +26,7 @@ from wg2.books.assembly import ChapterAudio, assemble
 from wg2.books.blocks import Blocks, Row, pending_blocks
 from wg2.books.book import Book
 from wg2.books.m4b import write_m4b
-from wg2.books.narrator import Narrator
+from wg2.books.narrator import Narrator, Spoken
 from wg2.books.plan import Sentence, plan, refuse, unspeakable
 from wg2.books.readalong import write_epub, write_vtt
 from wg2.books.source import read_book
@@ -38,8 +38,10 @@ from wg2.text.frontend import Frontend
 Block = tuple[Sentence, ...]
 Problem = tuple[int, str, str]
 """Sentence, its text, and why a listener should check it."""
-_DEATHS = 2
-"""How often a worker may die on one sentence before it is left out."""
+_TRIES = 2
+"""How often a sentence is tried again whose worker failed, before it is left out."""
+_HOPELESS = 8
+"""Failures before anything is spoken, after which the job gives up."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,30 @@ class BookSummary:
 
 
 class BookWorker:
-    """The actor: loads the voice once, speaks and commits a block a call."""
+    """The actor: speaks and commits a block a call."""
 
-    def __init__(self, voice: dict[str, bytes], folder: str, config: BookConfig) -> None:
-        from wg2.evaluation.recognise import Recogniser
-
-        self._voice = open_voice(voice, "cuda" if config.use_gpu else "cpu")
-        say = partial(self._voice.say, steps=config.steps, pace=config.pace)
-        hear = Recogniser().word_error_rate if config.attempts else None
-        self._narrator = Narrator(
-            lambda text, seed: say(text, seed=seed), hear, config.seed, config.attempts, config.max_wer
-        )
+    def __init__(self, voice: VoiceFiles, folder: str, config: BookConfig) -> None:
+        self._files, self._config = voice, config
         self._blocks = Blocks(folder)
 
     def work(self, block: Block) -> list[Row]:
         """Speak the sentences of a block and commit it."""
         takes = [self._narrator.narrate(sentence) for sentence in block]
-        return self._blocks.commit(takes, self._voice.info.sampling_rate)
+        return self._blocks.commit(takes, self._files.facts["sampling_rate"])
+
+    @cached_property
+    def _narrator(self) -> Narrator:
+        """Built by the first call: an error in an actor's constructor would be a dead actor without a reason."""
+        from wg2.evaluation.recognise import Recogniser
+
+        config = self._config
+        voice = open_voice(self._files.files, "cuda" if config.use_gpu else "cpu")
+        hear = Recogniser().word_error_rate if config.attempts else None
+
+        def say(text: str, seed: int) -> Spoken:
+            return voice.say(text, config.steps, seed, config.pace)
+
+        return Narrator(say, hear, config.seed, config.attempts, config.max_wer)
 
 
 def run(config: Config) -> BookSummary:
@@ -163,12 +172,13 @@ def _speak(
     if not queue:
         return {}
     runtime.connect()
-    deaths: Counter[int] = Counter()
-    lost: dict[int, str] = {}
+    failures, lost, before = Counter[int](), dict[int, str](), len(done)
     with runtime.Progress("audiobook", "sentences", len(wanted), len(done)) as progress:
         for block, rows in work_through(queue, _starter(settings, voice, blocks), _workers(settings)):
             if isinstance(rows, RayError):
-                lost |= _after_failure(block, rows, deaths, queue)
+                lost |= _after_failure(block, rows, failures, queue)
+                if failures.total() >= _HOPELESS and len(done) == before:
+                    raise BookError(f"workers failed {_HOPELESS} times and spoke nothing: {_reason(rows)}") from rows
                 continue
             done.update({row.index: row for row in rows})
             flagged = sum(bool(row.problem) for row in done.values())
@@ -178,7 +188,7 @@ def _speak(
 
 def _starter(settings: BookConfig, voice: VoiceFiles, blocks: Blocks) -> Callable[[], Any]:
     """Starts an actor; the voice lies in Ray's object store once."""
-    files = ray.put(voice.files)
+    files = ray.put(voice)
     actor = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(BookWorker)
     return lambda: actor.remote(files, blocks.folder, settings)
 
@@ -191,18 +201,20 @@ def _workers(settings: BookConfig) -> int:
     return min(settings.workers or most, settings.workers if runtime.joins_cluster() else most)
 
 
-def _after_failure(block: Block, error: RayError, deaths: Counter[int], queue: deque[Block]) -> dict[int, str]:
+def _after_failure(block: Block, error: RayError, failures: Counter[int], queue: deque[Block]) -> dict[int, str]:
     """Put a failed block back, sentence by sentence, so that one of them alone is lost in the end."""
-    why = str(error).strip().partition("\n")[0]
-    print(f"audiobook: a worker failed at sentence {block[0].index + 1} ff.: {why}", file=sys.stderr, flush=True)
-    if len(block) > 1:
-        queue.extend((sentence,) for sentence in block)
-        return {}
-    deaths[block[0].index] += 1
-    if deaths[block[0].index] < _DEATHS:
-        queue.append(block)
-        return {}
-    return {block[0].index: f"its worker failed {_DEATHS} times: {why}"}
+    first, why = block[0].index, _reason(error)
+    print(f"audiobook: a worker failed at sentence {first + 1} or after it: {why}", file=sys.stderr, flush=True)
+    failures[first] += 1
+    if len(block) == 1 and failures[first] > _TRIES:
+        return {first: f"its worker failed {failures[first]} times: {why}"}
+    queue.extend((sentence,) for sentence in block)
+    return {}
+
+
+def _reason(error: RayError) -> str:
+    """Its cause, where a call failed; what Ray says first, where the actor died."""
+    return str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
 
 
 # ----------------------------------------------------------------------------------------------------------- results

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
 from pipelines import runtime
 
@@ -34,7 +34,7 @@ def work_through(queue: deque[Task], start: Callable[[], Any], size: int) -> Ite
         done = ray.wait(list(busy), num_returns=1)[0][0]
         actor, task = busy.pop(done)
         result = _outcome(done)
-        idle.append(start() if isinstance(result, RayError) else actor)
+        idle.append(start() if isinstance(result, RayActorError) else actor)
         yield task, result
 
 

@@ -75,7 +75,7 @@ class Narrator:
         hear: the recogniser; None lets every first attempt pass.
         seed: of the book.
         attempts: at most, for each sentence.
-        max_wer: up to which a sentence counts as understood.
+        max_wer: up to which a sentence counts as understood; one word is always forgiven.
     """
 
     def __init__(self, say: Say, hear: WordErrorRate | None, seed: int, attempts: int, max_wer: float) -> None:
@@ -107,8 +107,14 @@ class Narrator:
             wer=wer,
             lufs=lufs if lufs > audio.SILENCE_LUFS else None,
             peak=float(np.abs(speech.waveform).max(initial=0.0)),
-            problem="" if wer is None or wer <= self._max_wer else f"understood with a word error rate of {wer:.2f}",
+            problem=self._problem(wer, len(speech.words)),
         )
+
+    def _problem(self, wer: float | None, words: int) -> str:
+        """One word is always forgiven: in a short sentence it would be a high rate."""
+        if wer is None or wer <= max(self._max_wer, 1 / max(words, 1)):
+            return ""
+        return f"understood with a word error rate of {wer:.2f}"
 
     def _error_rate(self, speech: Spoken) -> float | None:
         if self._hear is None:

@@ -13,6 +13,7 @@ _TITLE = re.compile(
     r"|(?:preface|prologue|epilogue|introduction|foreword|afterword|conclusion|appendix|(?:table of )?contents)\.?",
     re.I,
 )
+_STATED = re.compile(r"(?:Title|Author|Language):\s*\S")
 _NUMERAL = re.compile(r"[IVXLC]+\.?|\d{1,3}\.?")
 _LONGEST_TITLE = 90
 """Characters."""
@@ -45,7 +46,7 @@ def _stated(what: str, text: str) -> str:
 def _paragraphs(text: str) -> Iterator[Paragraph]:
     for part in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = [line.strip() for line in part.split("\n") if line.strip()]
-        if lines:
+        if lines and not all(_STATED.match(line) for line in lines):
             yield _paragraph(lines)
 
 

@@ -1,6 +1,6 @@
 """XML and XHTML of a stranger's book: parsed without entities, network or limits switched off, read block by block."""
 
-import html
+import html.entities
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -24,19 +24,19 @@ _NOTES = frozenset({"noteref", "footnote", "footnotes", "endnote", "endnotes", "
                     "toc", "doc-noteref", "doc-footnote", "doc-endnotes", "doc-pagebreak", "doc-toc"})  # fmt: skip
 _NOTE_CLASS = re.compile(r"\b(?:footnotes?|fn(?:ote)?(?:ref|anchor)?|noteref|page-?num(?:ber)?s?)\b", re.I)
 _NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[*†‡§]+)[\])]?")
-_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*;)")
+_AMPERSAND = re.compile(rb"&(?!#)([A-Za-z][A-Za-z0-9]*;)?")
 _EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 
 
 def parse(data: bytes, name: str) -> Any:
-    """The root element. HTML's named entities are known; small damage is mended, as browsers do.
+    """The root element. HTML's named characters are known, no other entity is; small damage is mended, as browsers do.
 
     Raises:
         BookError: there is no element at all.
     """
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True, huge_tree=False)
     try:
-        root = etree.fromstring(_ENTITY.sub(_character, data), parser)
+        root = etree.fromstring(_AMPERSAND.sub(_character, data), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise BookError(f"{name}: no readable XML ({error}); download the book again") from error
     if root is None:
@@ -113,6 +113,10 @@ def _is_note(element: Any, name: str) -> bool:
 
 
 def _character(entity: re.Match[bytes]) -> bytes:
-    """A named character of HTML as a number, whatever the document's encoding."""
-    text = html.unescape(entity[0].decode())
-    return entity[0] if text.startswith("&") else "".join(f"&#{ord(letter)};" for letter in text).encode()
+    """A named character of HTML as a number, whatever the document's encoding; any other '&' as itself.
+
+    Even '&amp;' becomes a number: after a page's first error, libxml2 drops the names.
+    """
+    name = (entity[1] or b"").decode()
+    text = html.entities.html5.get(name)
+    return "".join(f"&#{ord(letter)};" for letter in text).encode() if text else f"&#38;{name}".encode()
