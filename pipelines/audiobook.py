@@ -153,7 +153,7 @@ def _slug(source: str) -> str:
 def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
     """Of everything that the sound of the sentences follows from."""
     sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer")}
-    texts = [sentence.text for sentence in sentences]
+    texts = [sentence.spoken for sentence in sentences]
     return config_digest({"voice": voice.digest, "texts": texts, **sound})[:16]
 
 

@@ -59,6 +59,12 @@ def test_each_pause_is_by_what_comes_after_it():
     assert [sentence.index for sentence in found] == list(range(5))
 
 
+def test_a_title_that_is_a_bare_number_is_spoken_as_a_chapter():
+    found = plan(book(Paragraph("IV.", "title"), Paragraph("V. Brown spoke.")), 400)
+    assert [sentence.spoken for sentence in found] == ["Chapter IV.", "V. Brown spoke."]
+    assert [word.text for word in Frontend(TextConfig()).words(found[0].spoken)] == ["Chapter", "four"]
+
+
 def test_a_sentence_of_ten_thousand_characters_is_cut_at_its_marks():
     text = "the bird sang, and the wire swung; " * 286 + "the end."
     found = sentences(text)

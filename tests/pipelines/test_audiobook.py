@@ -90,7 +90,7 @@ def test_a_book_killed_at_two_points_gives_the_same_bytes(whole, voice, source, 
         driver = subprocess.Popen(command, env=own, cwd="/", start_new_session=True,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         try:
-            assert wait_until(lambda least=least: len(committed(tmp_path)) >= least, 240)
+            assert wait_until(lambda: len(committed(tmp_path)) >= least or driver.poll() is not None, 240)  # noqa: B023
         finally:
             kill_with_its_ray(driver)
         assert least <= len(committed(tmp_path)) < COUNT // 2, "the kill came too late to show anything"

@@ -96,7 +96,7 @@ class Narrator:
         return min(takes, key=lambda take: take.wer or 0.0)
 
     def _take(self, sentence: Sentence, attempt: int) -> Take:
-        speech = self._say(sentence.text, sentence_seed(self._seed, sentence.index, attempt))
+        speech = self._say(sentence.spoken, sentence_seed(self._seed, sentence.index, attempt))
         wer = self._error_rate(speech)
         lufs = audio.loudness(speech.waveform, speech.sampling_rate)
         return Take(

@@ -17,6 +17,7 @@ Pause = Literal["clause", "sentence", "paragraph", "heading", "chapter"]
 _END = re.compile(r"[.?!…][.?!…\"'”’»)\]]*\s+(?=[\"'“‘«(\[—]*[^\W\d_a-zß-öø-ÿ])")
 _CUTS = (r"[;:.?!—][\"'”’)]*\s*", r",[\"'”’)]*\s+", r"\s+")
 """Where a sentence that is too long is cut: the first of these that it has."""
+_NUMERAL = re.compile(r"(?:[IVXLC]+|\d+)\.?")
 _SHOWN = 5
 """Sentences that an error message lists."""
 
@@ -41,6 +42,12 @@ class Sentence:
     kind: Kind
     pause: Pause
 
+    @property
+    def spoken(self) -> str:
+        """What the voice is given: a title that is a bare number says what it numbers ('IV' alone would be letters)."""
+        bare = self.kind == "title" and _NUMERAL.fullmatch(self.text)
+        return f"Chapter {self.text}" if bare else self.text
+
 
 def plan(book: Book, max_characters: int) -> tuple[Sentence, ...]:
     """The sentences of a book.
@@ -64,7 +71,7 @@ def pause_s(pause: Pause, config: BookConfig) -> float:
 
 def unspeakable(sentences: Sequence[Sentence], frontend: Frontend, max_characters: int) -> dict[int, str]:
     """Why some sentences cannot be spoken, by their index: words of another script, or no end to a word."""
-    return {s.index: why for s in sentences if (why := _why_not(s.text, frontend, max_characters))}
+    return {s.index: why for s in sentences if (why := _why_not(s.spoken, frontend, max_characters))}
 
 
 def refuse(unspeakable_: dict[int, str], sentences: Sequence[Sentence]) -> None:
