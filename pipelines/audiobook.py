@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -147,7 +148,7 @@ def _sentences(book: Book, settings: BookConfig, voice: VoiceFiles) -> tuple[Blo
 
 
 def _slug(source: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", source.rstrip("/").rpartition("/")[2].rpartition(".")[0] or source).strip("-.")
+    return re.sub(r"[^\w.-]+", "-", Path(source).stem)
 
 
 def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
@@ -198,7 +199,8 @@ def _workers(settings: BookConfig) -> int:
     most = runtime.resources("GPU") if settings.use_gpu else runtime.cpus()
     if not most:
         raise ConfigError("book.use-gpu: got True, but this cluster has no GPU; leave it out to speak on the CPUs")
-    return min(settings.workers or most, settings.workers if runtime.joins_cluster() else most)
+    wanted = settings.workers or most
+    return wanted if runtime.joins_cluster() else min(wanted, most)
 
 
 def _after_failure(block: Block, error: RayError, failures: Counter[int], queue: deque[Block]) -> dict[int, str]:
