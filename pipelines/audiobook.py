@@ -12,7 +12,6 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +73,18 @@ class BookWorker:
     def __init__(self, voice: VoiceFiles, folder: str, config: BookConfig) -> None:
         self._files, self._config = voice, config
         self._blocks = Blocks(folder)
+        self._narrator: Narrator | None = None
 
     def work(self, block: Block) -> list[Row]:
-        """Speak the sentences of a block and commit it."""
+        """Speak the sentences of a block and commit it.
+
+        The voice is loaded by the first call: an error in an actor's constructor would be a dead actor without a reason.
+        """
+        self._narrator = self._narrator or self._load()
         takes = [self._narrator.narrate(sentence) for sentence in block]
         return self._blocks.commit(takes, self._files.facts["sampling_rate"])
 
-    @cached_property
-    def _narrator(self) -> Narrator:
-        """Built by the first call: an error in an actor's constructor would be a dead actor without a reason."""
+    def _load(self) -> Narrator:
         from wg2.evaluation.recognise import Recogniser
 
         config = self._config
@@ -184,6 +186,8 @@ def _speak(
             done.update({row.index: row for row in rows})
             flagged = sum(bool(row.problem) for row in done.values())
             progress.advance(len(block), f"{flagged} to check")
+    if not done:
+        raise BookError(f"none of {len(wanted)} sentences could be spoken: {next(iter(lost.values()))}")
     return lost
 
 

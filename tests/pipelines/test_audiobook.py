@@ -72,15 +72,18 @@ def test_every_chapter_is_a_file_and_every_sentence_is_in_it(whole):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_voice_that_nobody_understands_is_flagged_after_its_attempts(voice, tmp_path: Path):
+def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes_on(voice, tmp_path: Path):
     source = tmp_path / "birds.txt"
-    source.write_text(f"{SENTENCES[0]} {SENTENCES[4]}")
-    flags = ("--book.steps", "2", "--book.attempts", "2", "--book.max-wer", "0.1")
+    source.write_text(f"{SENTENCES[0]} Он ушёл. {SENTENCES[4]}")
+    flags = ("--book.steps", "2", "--book.attempts", "2", "--book.max-wer", "0.1", "--book.on-unspeakable", "skip")
     summary = audiobook.run(load(options(tmp_path, voice, source, *flags)))
-    (manifest,) = committed(tmp_path)
-    rows = json.loads(manifest.read_text())["sentences"]
+    rows = [row for path in committed(tmp_path) for row in json.loads(path.read_text())["sentences"]]
     assert [text for _, text, why in summary.problems if "word error rate" in why] == [SENTENCES[0], SENTENCES[4]]
+    assert [row["index"] for row in rows] == [0, 2]
     assert all(row["wer"] > 0.1 and row["attempt"] in (0, 1) for row in rows)
+    assert [(text, "Latin letters" in why) for index, text, why in summary.problems if index == 1] == [
+        ("Он ушёл.", True)
+    ]
 
 
 def test_a_book_killed_at_two_points_gives_the_same_bytes(whole, voice, source, tmp_path: Path):
