@@ -78,7 +78,7 @@ class BookWorker:
     def work(self, block: Block) -> list[Row]:
         """Speak the sentences of a block and commit it.
 
-        The voice is loaded by the first call: an error in an actor's constructor would be a dead actor without a reason.
+        The voice is loaded by the first call: an error in an actor's constructor would be a death without a reason.
         """
         self._narrator = self._narrator or self._load()
         takes = [self._narrator.narrate(sentence) for sentence in block]
