@@ -86,6 +86,7 @@ def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes
     ]
 
 
+@pytest.mark.slow
 def test_a_book_killed_at_two_points_gives_the_same_bytes(whole, voice, source, tmp_path: Path):
     command = [sys.executable, audiobook.__file__, *options(tmp_path, voice, source, "--book.workers", "1")]
     own = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_CONFIG"))}
