@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print("%s:%d" % server.get_host_and_port(), flush=True)
-input()
+import sys; sys.stdin.read()
 """
 
 
@@ -25,7 +25,8 @@ input()
 def moto() -> Iterator[str]:
     """HOST:PORT of a server that ends with this block."""
     command = [sys.executable, "-W", "ignore", "-c", _SERVE]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True)  # fmt: skip
     assert process.stdin
     assert process.stdout
     try:
@@ -79,27 +80,39 @@ def proxy(target: str, faults: Faults) -> Iterator[str]:
             """Say nothing."""
 
         def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             fault = faults.draw(self.command, self.path)
             if isinstance(fault, int):
-                self.answer(fault, {"Content-Type": "application/xml"}, _error(fault))
+                self.answer(fault, {"Content-Type": "application/xml"}, _error(fault), None, False)
                 return
             if fault == "slow":
                 time.sleep(faults.delay_s)
             upstream = http.client.HTTPConnection(target, timeout=30)
-            upstream.request(self.command, self.path, body, dict(self.headers))
+            kept = {key: value for key, value in self.headers.items() if key.lower() not in _HOP_BY_HOP}
+            upstream.request(self.command, self.path, body, kept | {"Content-Length": str(len(body))})
             response = upstream.getresponse()
             data = response.read()
             headers = {key: value for key, value in response.getheaders() if key.lower() not in _HOP_BY_HOP}
-            self.answer(response.status, headers, data, cut=fault == "cut")
+            self.answer(response.status, headers, data, response.getheader("Content-Length"), fault == "cut")
             upstream.close()
 
-        def answer(self, status: int, headers: dict[str, str], data: bytes, cut: bool = False) -> None:
-            length = next((headers.pop(key) for key in list(headers) if key.lower() == "content-length"), len(data))
+        def body(self) -> bytes:
+            """What the client sent, whole or in chunks."""
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            chunks = []
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return b"".join(chunks)
+
+        def answer(self, status: int, headers: dict[str, str], data: bytes, length: str | None, cut: bool) -> None:
             self.send_response_only(status)
             for key, value in headers.items():
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(length if self.command == "HEAD" else len(data)))
+            self.send_header("Content-Length", str(len(data) if length is None else length))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(data[: len(data) // 2] if cut else data)
@@ -124,7 +137,7 @@ def proxy(target: str, faults: Faults) -> Iterator[str]:
         thread.join()
 
 
-_HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "server", "date"}
+_HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "server", "date", "expect", "content-length"}
 
 
 def _error(status: int) -> bytes:

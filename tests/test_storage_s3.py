@@ -134,11 +134,14 @@ def test_a_read_that_keeps_failing_is_no_reject_and_the_next_run_repeats_the_uni
     faults: Faults, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(storage, "ATTEMPTS", 2)
+    monkeypatch.setattr(storage, "REQUEST_ATTEMPTS", 2)  # for a test's patience
+    storage._s3.cache_clear()
     faults.rate, faults.kinds, faults.only, faults.methods = 1.0, ("cut",), "DEMO-003.flac", ("GET",)
     with pytest.raises(StorageError, match=r"DEMO-003\.flac: cannot read"):
         small_set.prepare(corpus, f"{BUCKET}/dataset")
     assert not storage.exists(f"{BUCKET}/dataset/dataset.json")
     assert storage.list_files(f"{BUCKET}/dataset/rejects") == []
+    assert faults.seen["cut"] >= 2
     faults.rate = 0.0
     info = small_set.prepare(corpus, f"{BUCKET}/dataset")
     assert (info.num_utterances, info.rejects) == (4, 0)

@@ -5,9 +5,9 @@ from the environment (`AWS_*`, `AWS_ENDPOINT_URL`) or from the machine's role, n
 Writes are atomic: a reader sees the whole object or none. S3 is reached through pyarrow; s3fs deletes, where pyarrow
 would leave markers of folders behind.
 
-A server that answers 500 or 503, slowly, or breaks off in the middle is asked again, `ATTEMPTS` times with growing
-pauses (pyarrow's own retries see no broken-off body). What is still wrong then is a `StorageError`; what is not there
-is a `MissingError`, at once.
+A server that answers 500 or 503, slowly, or breaks off in the middle is asked again: each request `REQUEST_ATTEMPTS`
+times by pyarrow, with growing pauses, and a transfer that still went wrong `ATTEMPTS` times as a whole. What is wrong
+then is a `StorageError`; what is not there is a `MissingError`, at once.
 """
 
 import os
@@ -25,9 +25,11 @@ from pyarrow import fs
 
 from wg2.errors import MissingError, StorageError
 
-ATTEMPTS = 5
-"""How often a transfer that broke off is tried; within each, pyarrow tries a request that was refused ten times."""
-TIMEOUT_S = 30.0
+ATTEMPTS = 3
+"""How often a transfer is tried as a whole."""
+REQUEST_ATTEMPTS = 10
+"""How often a request of it is tried."""
+TIMEOUT_S = 10.0
 """Seconds without a byte after which S3 counts as gone."""
 _PAUSE_S = 0.2
 _CHUNK = 2**20
@@ -81,9 +83,13 @@ def filesystem(uri: str) -> tuple[fs.FileSystem, str]:
 @lru_cache(maxsize=4)
 def _s3(endpoint: str | None, _pid: int) -> fs.FileSystem:
     """One connection pool for each process and endpoint: it does not survive a fork."""
-    retries = fs.AwsStandardS3RetryStrategy(max_attempts=10)
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=REQUEST_ATTEMPTS)
     return fs.S3FileSystem(
-        endpoint_override=endpoint, retry_strategy=retries, request_timeout=TIMEOUT_S, connect_timeout=TIMEOUT_S
+        endpoint_override=endpoint,
+        retry_strategy=retries,
+        request_timeout=TIMEOUT_S,
+        connect_timeout=TIMEOUT_S,
+        allow_delayed_open=True,  # a small object is one request, not three
     )
 
 
@@ -268,7 +274,7 @@ def delete(uri: str) -> None:
         return
     options: dict[str, Any] = {}
     if not is_local(uri):
-        retries = {"mode": "standard", "max_attempts": 10}
+        retries = {"mode": "standard", "max_attempts": REQUEST_ATTEMPTS}
         options = {"endpoint_url": os.environ.get("AWS_ENDPOINT_URL"), "config_kwargs": {"retries": retries}}
     files, path = fsspec.core.url_to_fs(uri, **options)
     files.invalidate_cache()

@@ -359,6 +359,14 @@ BAD = {
 }
 
 
+def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(small_corpus: Path, tmp_path: Path):
+    flags = ("--corpus.root", str(small_corpus), "--prepare.dry-run", "True", "--prepare.unit-utterances", "4")
+    out = succeeded(prepare(tmp_path / "run", *flags))
+    assert "6 utterances (" in out
+    assert "2 units to do" in out
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_input_gives_one_line_and_writes_nothing(kind: str, small_corpus: Path, tmp_path: Path):
     flags, wanted = BAD[kind]

@@ -82,6 +82,8 @@ class TextConfig:
     """Where the corpus has a normalised transcript of its own, start from that; else from the raw one."""
     lexicon: str = ""
     """File of own pronunciations, 'WORD  P1 P2 ...' a line in ARPAbet with stress; wins over the others."""
+    hundreds_and: bool = True
+    """Read 120 as 'one hundred and twenty'; else as 'one hundred twenty', as LJSpeech's reader does."""
     grammar_cache: str = ""
     """Folder of the compiled normalisation grammar; default: $WG2_CACHE, else ~/.cache/wg2."""
 
