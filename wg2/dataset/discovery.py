@@ -51,10 +51,20 @@ class Work:
         else:
             self.pending[unit.name] = unit.pack()
 
-    def finish(self, manifest: Manifest) -> None:
-        """One more unit is committed."""
+    def finish(self, manifest: Manifest) -> int:
+        """One more unit is committed; how many utterances that are, kept or refused."""
         del self.pending[manifest.unit]
         self.done.append(manifest)
+        return manifest.rows + manifest.rejected
+
+    def finish_committed(self, committed: Mapping[str, Manifest]) -> int:
+        """The pending units that are committed, although nobody said so; how many utterances these are."""
+        found = [committed[name] for name in self.pending if name in committed]
+        return sum(self.finish(manifest) for manifest in found if self._is_of(manifest))
+
+    def _is_of(self, manifest: Manifest) -> bool:
+        """Whether a manifest is of the unit as it is now."""
+        return units.unpack(self.pending[manifest.unit]).inputs_sha256 == manifest.inputs_sha256
 
 
 def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Work:
