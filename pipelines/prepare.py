@@ -25,6 +25,7 @@ from wg2.dataset.ledger import Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, identity, in_words
 from wg2.dataset.outliers import Exclusions, exclusions
 from wg2.dataset.preparation import Recipe, UnitPreparer
+from wg2.dataset.splits import SplitRule
 from wg2.errors import DatasetError
 from wg2.text.phonemes import ALL_SYMBOLS
 
@@ -66,8 +67,8 @@ class PrepareSummary:
 class UnitWorker:
     """The actor of the pool: one unit a call."""
 
-    def __init__(self, root: str, config_hash: str, recipe: Recipe) -> None:
-        self._settings = (root, config_hash, recipe)
+    def __init__(self, root: str, config_hash: str, recipe: Recipe, rule: SplitRule) -> None:
+        self._settings, self._rule = (root, config_hash, recipe), rule
         self._preparer: UnitPreparer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class UnitWorker:
         reason.
         """
         self._preparer = self._preparer or UnitPreparer(*self._settings)
-        manifest = self._preparer.prepare(units.unpack(bytes(batch["unit"][0])))
+        manifest = self._preparer.prepare(units.unpack(bytes(batch["unit"][0])).in_splits(self._rule))
         node = ray.get_runtime_context().get_node_id()
         return {"manifest": np.array([json.dumps(asdict(manifest))]), "node": np.array([node])}
 
@@ -134,7 +135,7 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
         while work.pending:
             before = len(work.pending)
             try:
-                for manifest, node in _results(recipe, ledger, list(work.pending.values())):
+                for manifest, node in _results(recipe, ledger, work):
                     nodes.add(node)
                     progress.advance(work.finish(manifest), f"{work.rejects} rejects")
             except _DEATH as error:
@@ -176,15 +177,16 @@ def _after_death(error: BaseException, work: Work, deaths: int) -> None:
     print(f"prepare: a worker died ({why}); {len(work.pending)} units go again", flush=True)
 
 
-def _results(recipe: Recipe, ledger: Ledger, pending: list[bytes]) -> Iterator[tuple[Manifest, str]]:
+def _results(recipe: Recipe, ledger: Ledger, work: Work) -> Iterator[tuple[Manifest, str]]:
     """Manifests and node ids, as the units finish."""
+    pending = list(work.pending.values())
     size = min(recipe.prepare.workers or runtime.cpus(), len(pending))
     items = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending))
     with warnings.catch_warnings():  # max_restarts has no other way in, although this one is announced to go
         warnings.simplefilter("ignore", RayDeprecationWarning)
         results = items.map_batches(
             UnitWorker,
-            fn_constructor_args=(ledger.root, ledger.config_hash, recipe),
+            fn_constructor_args=(ledger.root, ledger.config_hash, recipe, work.rule),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=1,

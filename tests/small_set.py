@@ -48,7 +48,7 @@ def prepare(corpus: CorpusConfig, root: str, recipe: Recipe = RECIPE) -> Dataset
     ledger.begin()
     preparer = UnitPreparer(root, ledger.config_hash, recipe)
     for packed in list(work.pending.values()):
-        work.finish(preparer.prepare(units.unpack(packed)))
+        work.finish(preparer.prepare(units.unpack(packed).in_splits(work.rule)))
     rate = recipe.audio.sampling_rate
     ledger.commit(work.done, Description(rate, recipe.samples_per_frame, ALL_SYMBOLS, work.rule, 1.0))
     return open_dataset(root)

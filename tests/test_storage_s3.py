@@ -158,7 +158,9 @@ def test_an_object_that_vanishes_after_the_listing_is_a_reject(corpus: CorpusCon
     work = discover(corpus, small_set.RECIPE.prepare, ledger)
     storage.delete(f"{BUCKET}/corpus/DEMO-002.flac")
     (packed,) = work.pending.values()
-    manifest = UnitPreparer(ledger.root, ledger.config_hash, small_set.RECIPE).prepare(units.unpack(packed))
+    manifest = UnitPreparer(ledger.root, ledger.config_hash, small_set.RECIPE).prepare(
+        units.unpack(packed).in_splits(work.rule)
+    )
     assert (manifest.rows, manifest.rejects) == (3, {"read/MissingError": 1})
 
 

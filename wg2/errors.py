@@ -5,6 +5,7 @@
     |-- StorageError         a path or an object that cannot be read or written
     |   `-- MissingError     there is no such file or object
     |-- CorpusError          a corpus that cannot be read at all
+    |-- BookError            a book that cannot be read, or that holds nothing to speak
     |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
     |   |-- AudioError       its sound
     |   |   |-- DamagedError     empty, undecodable, truncated, NaN
@@ -47,6 +48,10 @@ class MissingError(StorageError):
 
 class CorpusError(Wg2Error):
     """The corpus as a whole cannot be read."""
+
+
+class BookError(Wg2Error):
+    """A book cannot be read, or holds nothing that can be spoken."""
 
 
 class UtteranceError(Wg2Error):

@@ -5,6 +5,7 @@ committed units and a fraction of a second after it.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from killing import wait_until
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
 from recorded_prepare import recorded
@@ -27,6 +29,7 @@ from recorded_prepare import recorded
 from pipelines import prepare as job
 from pipelines import runtime
 from wg2.config import load
+from wg2.dataset.discovery import Work
 from wg2.dataset.ledger import open_dataset
 
 pytestmark = [
@@ -87,13 +90,6 @@ def committed(folder: Path) -> dict[str, bytes]:
 
 def tries(attempts: Path) -> Counter[str]:
     return Counter(attempts.read_text().split())
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()
 
 
 def wait_for_the_moment(seed: int, folder: Path) -> None:
@@ -216,13 +212,17 @@ def test_a_killed_node_costs_no_more_than_the_units_in_flight(
     check(folder, whole, done, attempts)
 
 
+def backwards(work: Work) -> Work:
+    return dataclasses.replace(work, pending=dict(reversed(work.pending.items())))
+
+
 def test_neither_nodes_nor_workers_nor_the_order_of_completion_change_the_data(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     attempts = tmp_path / "attempts"
     monkeypatch.setattr(job, "UnitWorker", recorded(attempts))
-    results = job._results
-    monkeypatch.setattr(job, "_results", lambda recipe, ledger, pending: results(recipe, ledger, pending[::-1]))
+    discover = job.discover
+    monkeypatch.setattr(job, "discover", lambda *arguments: backwards(discover(*arguments)))
     summary = job.run(load([*flags(tmp_path / "run"), "--prepare.workers", "1"]))
     assert len(summary.nodes) == 1
     assert list(tries(attempts)) == sorted(tries(attempts), reverse=True)

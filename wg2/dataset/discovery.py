@@ -1,6 +1,6 @@
 """What there is to do: a corpus, cut into units, against the ledger of a data set."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +10,6 @@ from wg2.dataset import units
 from wg2.dataset.ledger import Ledger
 from wg2.dataset.manifest import Manifest
 from wg2.dataset.splits import SplitFinder, SplitRule
-from wg2.dataset.units import Unit
 
 
 @dataclass
@@ -19,17 +18,20 @@ class Work:
 
     Attributes:
         rule: who is held out.
-        utterances: in the whole corpus.
-        splits: utterances in each split.
+        splits: utterances of the whole corpus in each split.
         done: manifests of the units that are committed.
-        pending: the other units by name, as `Unit.pack` writes them.
+        pending: the other units by name, as `Unit.pack` writes them, still without their splits.
     """
 
     rule: SplitRule
-    utterances: int = 0
-    splits: Counter[str] = field(default_factory=Counter)
+    splits: Mapping[str, int]
     done: list[Manifest] = field(default_factory=list)
     pending: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def utterances(self) -> int:
+        """In the whole corpus."""
+        return sum(self.splits.values())
 
     @property
     def utterances_done(self) -> int:
@@ -41,15 +43,12 @@ class Work:
         """Refused, in the committed units."""
         return sum(manifest.rejected for manifest in self.done)
 
-    def add(self, unit: Unit, committed: Mapping[str, Manifest]) -> None:
-        """One more unit, done or to do."""
-        self.utterances += len(unit.entries)
-        self.splits.update(entry.split for entry in unit.entries)
-        manifest = committed.get(unit.name)
-        if manifest and manifest.inputs_sha256 == unit.inputs_sha256:
+    def add(self, packed: bytes, manifest: Manifest | None, name: str) -> None:
+        """One more unit: done, when its manifest is of the same recordings, or to do."""
+        if manifest and self._is_of(manifest, packed):
             self.done.append(manifest)
         else:
-            self.pending[unit.name] = unit.pack()
+            self.pending[name] = packed
 
     def finish(self, manifest: Manifest) -> int:
         """One more unit is committed; how many utterances that are, kept or refused."""
@@ -60,11 +59,11 @@ class Work:
     def finish_committed(self, committed: Mapping[str, Manifest]) -> int:
         """The pending units that are committed, although nobody said so; how many utterances these are."""
         found = [committed[name] for name in self.pending if name in committed]
-        return sum(self.finish(manifest) for manifest in found if self._is_of(manifest))
+        return sum(self.finish(manifest) for manifest in found if self._is_of(manifest, self.pending[manifest.unit]))
 
-    def _is_of(self, manifest: Manifest) -> bool:
+    def _is_of(self, manifest: Manifest, packed: bytes) -> bool:
         """Whether a manifest is of the unit as it is now."""
-        return units.unpack(self.pending[manifest.unit]).inputs_sha256 == manifest.inputs_sha256
+        return manifest.inputs_sha256 == units.unpack(packed).in_splits(self.rule).inputs_sha256
 
 
 def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Work:
@@ -79,12 +78,14 @@ def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Wo
     """
     committed = ledger.committed()
     finder = SplitFinder()
-    packed = deque[bytes]()
+    packed = deque[tuple[str, bytes]]()
     for unit in units.cut(corpus.read(source), corpus.folder(source), prepare.unit_utterances):
         for entry in unit.entries:
             finder.add(entry.recording.text)
-        packed.append(unit.pack())
-    work = Work(finder.rule(prepare.val_fraction, prepare.test_fraction))
+        packed.append((unit.name, unit.pack()))
+    rule = finder.rule(prepare.val_fraction, prepare.test_fraction)
+    work = Work(rule, finder.count(rule))
     while packed:
-        work.add(units.unpack(packed.popleft()).in_splits(work.rule), committed)
+        name, unit_bytes = packed.popleft()
+        work.add(unit_bytes, committed.get(name), name)
     return work

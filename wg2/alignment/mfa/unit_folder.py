@@ -97,7 +97,7 @@ def write(folder: Path, samples: Iterable[Sample], phones: frozenset[str]) -> Un
 
 def _write(stem: Path, request: AlignmentRequest) -> None:
     wav = stem.with_name(f"{stem.name}.wav")
-    audio.write_wav(str(wav), request.waveform, request.sampling_rate)
+    audio.write(str(wav), request.waveform, request.sampling_rate)
     try:
         frames = soundfile.info(str(wav)).frames
     except soundfile.SoundFileError as error:
