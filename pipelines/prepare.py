@@ -137,12 +137,16 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
             try:
                 for manifest, node in _results(recipe, ledger, work):
                     nodes.add(node)
-                    progress.advance(work.finish(manifest), f"{work.rejects} rejects")
+                    progress.advance(work.finish(manifest), _so_far(recipe, work))
             except _DEATH as error:
-                progress.advance(work.finish_committed(ledger.committed()), f"{work.rejects} rejects")
+                progress.advance(work.finish_committed(ledger.committed()), _so_far(recipe, work))
                 deaths = deaths + 1 if len(work.pending) == before else 1
                 _after_death(error, work, deaths)
     return tuple(sorted(nodes))
+
+
+def _so_far(recipe: Recipe, work: Work) -> str:
+    return f"{work.num_samples / recipe.audio.sampling_rate / 3600:.3f} hours, {work.rejects} rejects"
 
 
 def _with_model(recipe: Recipe, config: Config) -> Recipe:

@@ -39,6 +39,11 @@ class Work:
         return sum(manifest.rows + manifest.rejected for manifest in self.done)
 
     @property
+    def num_samples(self) -> int:
+        """Of audio, in the committed units."""
+        return sum(manifest.num_samples for manifest in self.done)
+
+    @property
     def rejects(self) -> int:
         """Refused, in the committed units."""
         return sum(manifest.rejected for manifest in self.done)
