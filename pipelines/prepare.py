@@ -74,7 +74,7 @@ class UnitWorker:
         reason.
         """
         self._preparer = self._preparer or UnitPreparer(*self._settings)
-        manifest = self._preparer.prepare(units.from_json(str(batch["unit"][0])))
+        manifest = self._preparer.prepare(units.unpack(bytes(batch["unit"][0])))
         node = ray.get_runtime_context().get_node_id()
         return {"manifest": np.array([json.dumps(asdict(manifest))]), "node": np.array([node])}
 
@@ -95,12 +95,23 @@ def run(config: Config) -> PrepareSummary:
     work = discover(config.corpus, config.prepare, ledger)
     before = len(work.done)
     print(f"prepare: {before} of {before + len(work.pending)} units are done already", flush=True)
+    if config.prepare.dry_run:
+        return _plan(root, work, time.monotonic() - start)
     nodes = _make(recipe, ledger, work) if work.pending else ()
     limit = config.prepare.max_reject_fraction
     ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit))
     summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
     open_dataset(root).check_gate(limit)
     return summary
+
+
+def _plan(root: str, work: Work, seconds: float) -> PrepareSummary:
+    """Say what there is to do, and do nothing."""
+    held = ", ".join(f"{name} {count}" for name, count in work.splits.items())
+    print(
+        f"prepare: {work.utterances} utterances ({held}), {len(work.pending)} units to do; planned in {seconds:.1f} s"
+    )
+    return PrepareSummary(root, "", 0, 0.0, 0, {}, len(work.done), 0, (), seconds)
 
 
 def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
@@ -137,7 +148,7 @@ def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:
     print(f"prepare: a worker died ({why}); {len(work.pending)} units go again", flush=True)
 
 
-def _results(recipe: Recipe, ledger: Ledger, pending: list[str]) -> Iterator[tuple[Manifest, str]]:
+def _results(recipe: Recipe, ledger: Ledger, pending: list[bytes]) -> Iterator[tuple[Manifest, str]]:
     """Manifests and node ids, as the units finish."""
     size = min(recipe.prepare.workers or runtime.cpus(), len(pending))
     items = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending))

@@ -162,8 +162,8 @@ def test_recordings_of_no_use_are_refused(samples, message):
 
 
 def test_the_shortest_possible_files_are_refused_not_crashed_on():
-    for samples in range(1, 30):
-        with pytest.raises(AudioError, match="after trimming"):
+    for samples in range(1, 30):  # a single one is nothing but an offset
+        with pytest.raises(AudioError, match="after trimming" if samples > 1 else "silent"):
             audio.normalise(wav(tone(1.0)[1 : samples + 1]), "U7", CONFIG)
 
 

@@ -3,6 +3,7 @@
 python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -o birds.wav
 python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
+python -m wg2 dataset verify runs/demo/dataset
 
 Heavy parts are imported by the word that needs them, so that `--help` answers at once.
 """
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from wg2.errors import Wg2Error
+from wg2.errors import DatasetError, Wg2Error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="what is in it")
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
+    verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
+    verify.add_argument("path", help="folder or s3:// prefix")
+    verify.set_defaults(run=_dataset_verify)
     return parser
 
 
@@ -107,22 +111,26 @@ def describe(config: Any) -> dict[str, int | float | str]:
 
 
 def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.facts import dataset_facts
     from wg2.dataset.ledger import open_dataset
 
-    info = open_dataset(arguments.path)
-    rows = {
-        "utterances": info.num_utterances,
-        "hours": f"{info.hours:.3f}",
-        "splits": ", ".join(f"{name} {count}" for name, count in info.splits.items()),
-        "rejects": info.rejects,
-        "sampling_rate": f"{info.sampling_rate} Hz",
-        "samples_per_frame": info.samples_per_frame,
-        "phones": " ".join(info.phones),
-        "shards": len(info.shards),
-        "identity": info.identity,
-    }
-    for name, value in rows.items():
+    for name, value in dataset_facts(open_dataset(arguments.path)).items():
         print(f"{name:18} {value}")
+
+
+def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.ledger import open_dataset
+    from wg2.dataset.verify import violations
+
+    count = 0
+    for line in violations(arguments.path):
+        print(" ".join(line.split()))
+        count += 1
+    if count:
+        raise DatasetError(f"{arguments.path}: {count} violations; prepare it again into another folder")
+    info = open_dataset(arguments.path)
+    what = f"{info.num_utterances} utterances, {info.hours:.3f} hours, {info.rejects} rejects"
+    print(f"{arguments.path}: {what}: all in order")
 
 
 if __name__ == "__main__":

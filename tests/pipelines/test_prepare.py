@@ -222,7 +222,7 @@ class TestFailures:
         assert sorted(row["utt_id"] for row in rows(folder)) == ["DEMO-004", "DEMO-005", "DEMO-006"]
         refused = rejects(folder)
         assert {name: row["error_class"] for name, row in refused.items()} == {
-            "DEMO-001": "StorageError", "DEMO-002": "AudioError", "DEMO-003": "AudioError"}  # fmt: skip
+            "DEMO-001": "MissingError", "DEMO-002": "DamagedError", "DEMO-003": "DamagedError"}  # fmt: skip
         assert {row["stage"] for row in refused.values()} == {"read", "audio"}
         assert all(row["message"] and row["source"] for row in refused.values())
 

@@ -218,6 +218,12 @@ def open_dataset(root: str) -> DatasetInfo:
         raise DatasetError(f"{uri}: damaged ({error!r}); run pipelines/prepare.py again") from error
 
 
+def read_document(root: str) -> Mapping[str, Any]:
+    """`dataset.json` as it is, of a data set that `open_dataset` accepts."""
+    document: Mapping[str, Any] = json.loads(storage.read_bytes(storage.join(root, "dataset.json")))
+    return document
+
+
 def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
     if document["schema_version"] != SCHEMA_VERSION:
         raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {SCHEMA_VERSION}; "

@@ -21,6 +21,8 @@ class Manifest:
         unit: its name.
         config_hash: of the settings that it was made with.
         inputs_sha256: of the recordings that it was made from.
+        utterances: how many these are: each is in the rows or in the rejects.
+        ids_sha256: of their ids.
         splits: rows in each split.
         num_samples: of audio, over all rows.
         sha256: of the shard's bytes.
@@ -33,6 +35,8 @@ class Manifest:
     unit: str
     config_hash: str
     inputs_sha256: str
+    utterances: int
+    ids_sha256: str
     splits: Mapping[str, int]
     num_samples: int
     sha256: str

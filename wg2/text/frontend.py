@@ -24,7 +24,7 @@ class Frontend:
         Raises:
             ConfigError: the user's lexicon has a bad line.
         """
-        self._normalize = Normalizer(config.grammar_cache)
+        self._normalize = Normalizer(config.grammar_cache, config.hundreds_and)
         self._lexicon = Lexicon(config.lexicon)
 
     def spoken(self, text: str) -> str:
