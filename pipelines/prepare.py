@@ -8,7 +8,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
-from wg2 import storage
+from wg2 import corpus, storage
 from wg2.config import Config, load
-from wg2.dataset import units
+from wg2.dataset import acoustic_model, units
 from wg2.dataset.discovery import Work, discover
 from wg2.dataset.ledger import Description, Ledger, open_dataset
-from wg2.dataset.manifest import Manifest, in_words
+from wg2.dataset.manifest import Manifest, identity, in_words
+from wg2.dataset.outliers import Exclusions, exclusions
 from wg2.dataset.preparation import Recipe, UnitPreparer
 from wg2.errors import DatasetError
 from wg2.text.phonemes import ALL_SYMBOLS
@@ -90,7 +91,7 @@ def run(config: Config) -> PrepareSummary:
     """
     start, config = time.monotonic(), runtime.absolute(config)
     hop, root = config.model.samples_per_frame, config.dataset_dir
-    recipe = Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout)
+    recipe = _with_model(Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout), config)
     ledger = Ledger(root, recipe.settings())
     work = discover(config.corpus, config.prepare, ledger)
     before = len(work.done)
@@ -99,7 +100,8 @@ def run(config: Config) -> PrepareSummary:
         return _plan(root, work, time.monotonic() - start)
     nodes = _make(recipe, ledger, work) if work.pending else ()
     limit = config.prepare.max_reject_fraction
-    ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit))
+    outliers = _outliers(root, work.done, config.prepare.max_outlier_z)
+    ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit, outliers))
     summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
     open_dataset(root).check_gate(limit)
     return summary
@@ -136,6 +138,28 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
             except RayActorError as error:
                 _after_death(error, work, rounds_left)
     return tuple(sorted(nodes))
+
+
+def _with_model(recipe: Recipe, config: Config) -> Recipe:
+    """The recipe with the acoustic model that the corpus trains, where it is to; trained by the driver, once."""
+    prepare = config.prepare
+    if prepare.aligner != "mfa" or not prepare.mfa.train_on_hours:
+        return recipe
+    model = acoustic_model.trained(config.dataset_dir, recipe, corpus.read(config.corpus))
+    if not storage.exists(model):  # a dry run: nothing can have been made with it, so there is nothing to compare
+        return replace(recipe, prepare=replace(prepare, aligner="sphinx"))
+    return replace(recipe, prepare=replace(prepare, mfa=replace(prepare.mfa, acoustic_model=model)))
+
+
+def _outliers(root: str, manifests: list[Manifest], max_z: float) -> Exclusions:
+    """Report the outliers, over all units; whom readers are to skip."""
+    shards = [
+        storage.join(root, manifest.shard) for manifest in sorted(manifests, key=lambda m: m.unit) if manifest.shard
+    ]
+    found = exclusions(root, shards, identity(manifests), max_z)
+    if found.excluded:
+        print(f"prepare: {len(found.excluded)} outliers beyond z {max_z:g} are excluded: see {root}/outliers.parquet")
+    return found
 
 
 def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:

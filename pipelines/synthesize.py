@@ -242,7 +242,8 @@ def _held_out(dataset: str) -> Iterator[tuple[str, str]]:
     for shard in info.shards:
         files, path = storage.filesystem(shard)
         table = pq.read_table(path, filesystem=files, columns=["utt_id", "text_norm"], filters=[("split", "=", "test")])
-        yield from zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
+        rows = zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
+        yield from ((utt_id, text) for utt_id, text in rows if utt_id not in info.excluded)
 
 
 # ---------------------------------------------------------------------------------------------------------- speaking

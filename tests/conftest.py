@@ -1,12 +1,17 @@
 """What all tests share: where the recordings are."""
 
+import json
 import os
+import shlex
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from wg2 import bundled
+from wg2.config import MfaConfig
 
 settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples every time
 settings.load_profile("ci" if os.environ.get("CI") else "default")
@@ -33,3 +38,25 @@ def real_data() -> Path:
 def bundled_corpus() -> Path:
     """The corpus that comes with wg2, in LJSpeech layout."""
     return bundled.CORPUS
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The executable that answers as MFA 3.4.3 did, and the record of how it was called."""
+
+    config: MfaConfig
+    log: Path
+
+    def calls(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def call_sizes(self) -> list[int]:
+        return [len(call["transcripts"]) for call in self.calls()]
+
+
+@pytest.fixture
+def stand_in(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    monkeypatch.setenv("WG2_STAND_IN_LOG", str(tmp_path / "calls.jsonl"))
+    command = shlex.join([sys.executable, str(Path(__file__).parent / "alignment/mfa_stand_in.py")])
+    model = real_data / "mfa-3.4-outputs/kathleen_acoustic.zip"
+    return StandIn(MfaConfig(command=command, acoustic_model=str(model), timeout_s=60), tmp_path / "calls.jsonl")

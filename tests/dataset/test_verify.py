@@ -8,8 +8,13 @@ import pytest
 import small_set
 
 from wg2.__main__ import main
-from wg2.dataset.manifest import dump
+from wg2.dataset.facts import dataset_facts
+from wg2.dataset.ledger import Description, Ledger, open_dataset
+from wg2.dataset.manifest import Manifest, dump, identity
+from wg2.dataset.outliers import exclusions, find
+from wg2.dataset.splits import SplitRule
 from wg2.dataset.verify import violations
+from wg2.text.phonemes import ALL_SYMBOLS
 
 Rows = list[dict[str, Any]]
 
@@ -148,3 +153,28 @@ def _all_rows(root: Path) -> Rows:
     from wg2.dataset.ledger import open_dataset
 
     return small_set.rows(open_dataset(str(root)))
+
+
+def with_outlier(root: Path) -> str:
+    """Exclude the worst of the data set, as the job does; its name."""
+    loaded = document(root)
+    worst, next_worst = find([f"{root}/{unit['shard']}" for unit in loaded["units"]])[:2]
+    units = [Manifest(**unit) for unit in loaded["units"]]
+    shards = [f"{root}/{unit.shard}" for unit in units]
+    found = exclusions(str(root), shards, identity(units), (worst.z + next_worst.z) / 2)
+    rule = SplitRule(**{name: int(value, 16) for name, value in loaded["split_rule"].items()})
+    Ledger(str(root), loaded["config"]).commit(units, Description(24000, 300, ALL_SYMBOLS, rule, 1.0, found))
+    return worst.utt_id
+
+
+def test_a_data_set_with_excluded_outliers_is_in_order_and_its_figures_are_without_them(copy: Path):
+    before = dataset_facts(open_dataset(str(copy)))["seconds"]
+    name = with_outlier(copy)
+    assert list(violations(str(copy))) == []
+    info = open_dataset(str(copy))
+    assert (info.excluded, info.num_utterances) == ({name}, 4)
+    assert dataset_facts(info)["seconds"] != before
+
+    outliers = document(copy)["outliers"]
+    document(copy, outliers=outliers | {"excluded": [["nobody", *outliers["excluded"][0][1:]]]})
+    assert any("nobody is excluded as an outlier, but it is in no shard" in line for line in violations(str(copy)))

@@ -14,11 +14,12 @@ import pytest
 
 from pipelines import prepare as job
 from pipelines import runtime
+from pipelines.synthesize import _held_out
 from wg2.audio import decode_flac
 from wg2.config import load
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
-from wg2.errors import DatasetError, StorageError
+from wg2.errors import ConfigError, DatasetError, StorageError
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -253,6 +254,55 @@ class TestFailures:
         assert not (tmp_path / "dataset/dataset.json").exists()
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
+def test_mfa_trains_a_model_once_and_aligns_with_it(tmp_path: Path, stand_in, real_data: Path):
+    """The stand-in knows four of these eight recordings, if they are not trimmed."""
+    flags = ["--dir", str(tmp_path), "--corpus.root", f"{real_data}/kathleen", "--corpus.limit", "8",
+             "--audio.trim-db", "200", "--prepare.aligner", "mfa", "--prepare.mfa.command", stand_in.config.command,
+             "--prepare.mfa.train-on-hours", "0.001", "--prepare.max-reject-fraction", "1"]  # fmt: skip
+    summary = job.run(load(flags))
+    assert {row["align"]["backend"] for row in rows(tmp_path)} == {"mfa"}
+    assert (summary.utterances, summary.rejects_by_reason) == (4, {"align/AlignmentError": 4})
+    (model,) = (tmp_path / "dataset/models").iterdir()
+    assert model.read_bytes() == Path(stand_in.config.acoustic_model).read_bytes()
+    assert [call["arguments"][0] for call in stand_in.calls()].count("train") == 1
+
+    calls = len(stand_in.calls())
+    assert job.run(load(flags)).units_made == 0
+    assert len(stand_in.calls()) == calls
+    with pytest.raises(ConfigError, match=r"prepare\.mfa\.train_on_hours: 0\.001, now 0\.002"):
+        job.run(load([*flags, "--prepare.mfa.train-on-hours", "0.002"]))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
+def test_outliers_are_reported_and_another_limit_needs_no_other_units(small_corpus: Path, tmp_path: Path):
+    dataset = f"{tmp_path}/run/dataset"
+    flags = ["--dir", str(tmp_path / "run"), "--corpus.root", str(small_corpus), "--prepare.test-fraction", "0.5"]
+    job.run(load(flags))
+    report = pq.read_table(f"{dataset}/outliers.parquet").to_pylist()
+    assert len(report) == 6
+    assert [row["z"] for row in report] == sorted((row["z"] for row in report), reverse=True)
+    held_out = [row["utt_id"] for row in report if row["split"] == "test"]
+    assert len(held_out) >= 2
+    assert {utt_id for utt_id, _ in _held_out(dataset)} == set(held_out)
+
+    best = held_out[-1]
+    limit = next(row["z"] for row in report if row["utt_id"] == best)  # what is worse than the best is excluded
+    worse = {row["utt_id"] for row in report if row["z"] > limit}
+    more = ["--prepare.max-outlier-z", repr(limit), "--prepare.max-reject-fraction", "0.99"]
+    summary = job.run(load([*flags, *more]))
+    assert (summary.units_made, summary.utterances, summary.rejects) == (0, 6 - len(worse), len(worse))
+    assert open_dataset(dataset).excluded == worse
+    assert [utt_id for utt_id, _ in _held_out(dataset)] == [best]
+
+
 def run_unwrapped(folder: Path, *flags: str) -> None:
     """Run the job in this process; raise what its user would be told."""
     try:
@@ -296,6 +346,14 @@ BAD = {
     "a metadata line with a missing field": (broken_line, "metadata.csv:7"),
     "a lexicon with a wrong line": (broken_lexicon, "my.dict"),
     "TextGrids without a folder": (lambda _: ("--prepare.aligner", "textgrid"), "prepare.textgrids"),
+    "TextGrids in a folder that is not there": (
+        lambda _: ("--prepare.aligner", "textgrid", "--prepare.textgrids", "/no/grids"),
+        "prepare.textgrids: there is no folder /no/grids",
+    ),
+    "an aligner that is not installed": (
+        lambda _: ("--prepare.aligner", "mfa", "--prepare.mfa.command", "wg2-no-mfa"),
+        "there is no program 'wg2-no-mfa' here; install it with",
+    ),
     "an unknown key": (lambda _: ("--corpus.rot", "x"), "corpus.rot"),
     "a value of the wrong type": (lambda _: ("--prepare.unit-utterances", "ten"), "unit-utterances"),
 }

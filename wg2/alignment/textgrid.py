@@ -4,6 +4,7 @@ A TextGrid is in the time of the source recording; `AlignmentRequest.offset_s` s
 """
 
 import codecs
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from praatio.utilities import errors as praatio_errors
@@ -50,7 +51,7 @@ class TextGridAligner:
     def _result(self, request: AlignmentRequest) -> Alignment | AlignmentError:
         uri = storage.join(self._folder, f"{request.utt_id}.TextGrid")
         try:
-            return _alignment(request, parse(_decoded(storage.read_bytes(uri))))
+            return to_alignment(request, parse(decoded(storage.read_bytes(uri))))
         except StorageError as error:
             return AlignmentError(
                 f"{request.utt_id}: {error}; put its TextGrid there or choose another prepare.aligner"
@@ -89,8 +90,12 @@ def _check_complete(name: str, intervals: Sequence[Interval], end_s: float) -> N
         )
 
 
-def _decoded(data: bytes) -> str:
-    """Praat writes UTF-8, or UTF-16 with a byte order mark."""
+def decoded(data: bytes) -> str:
+    """The text of a TextGrid file: Praat writes UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        AlignmentError: it is neither.
+    """
     encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
         return data.decode(encoding)
@@ -98,7 +103,12 @@ def _decoded(data: bytes) -> str:
         raise AlignmentError(f"not {encoding} text: {error}; export it again") from error
 
 
-def _alignment(request: AlignmentRequest, tiers: Tiers) -> Alignment:
+def to_alignment(request: AlignmentRequest, tiers: Tiers) -> Alignment:
+    """The request's words in the time of its waveform, from the tiers 'words' and 'phones'; score 0.
+
+    Raises:
+        AlignmentError: other words, unknown phones, or times outside the audio.
+    """
     words = [interval for interval in _tier(tiers, "words") if interval.label not in PAUSES]
     phones = [interval for interval in _tier(tiers, "phones") if interval.label not in PAUSES]
     seconds = len(request.waveform) / request.sampling_rate
@@ -120,7 +130,8 @@ def _tier(tiers: Tiers, name: str) -> tuple[Interval, ...]:
 
 def _key(text: str) -> str:
     """What is compared of a word: its letters and digits."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in plain if character.isalnum())
 
 
 def _match(words: Sequence[Word], intervals: Sequence[Interval]) -> list[Interval]:

@@ -8,7 +8,7 @@ A TOML file becomes *earlier arguments* of the same parser as the flags, so both
 Each part of the program is given its own section, never the whole tree. The field docstrings are the `--help`.
 """
 
-from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, PrepareConfig, TextConfig
+from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, MfaConfig, PrepareConfig, TextConfig
 from wg2.config.model import DecoderConfig, DiffusionConfig, EncoderConfig, ModelConfig, ResamplingConfig
 from wg2.config.parse import load
 from wg2.config.speaking import SynthesizeConfig
@@ -24,6 +24,7 @@ __all__ = [
     "DecoderConfig",
     "DiffusionConfig",
     "EncoderConfig",
+    "MfaConfig",
     "ModelConfig",
     "PrepareConfig",
     "ResamplingConfig",

@@ -1,6 +1,6 @@
 """Where the recordings are, and what the data set makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
@@ -89,11 +89,37 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
+class MfaConfig:
+    """The Montreal Forced Aligner, for the aligner 'mfa'."""
+
+    command: str = "mfa"
+    """How it is started on every worker, e.g. 'micromamba run -n mfa mfa'; version 3."""
+    acoustic_model: str = "english_us_arpa"
+    """Zip file or s3:// object with ARPAbet phones, or the name of a model that `mfa model download` fetched."""
+    train_on_hours: float = 0.0
+    """Hours of the corpus on which `mfa train` makes the acoustic model, for an accent that has none; 0 takes
+    `acoustic_model`."""
+    timeout_s: float = 600.0
+    """Seconds that one call may take beyond the length of its audio; then it is killed with its children."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative time.
+        """
+        check_ranges("prepare.mfa", self, {"train_on_hours": (0, inf), "timeout_s": (TINY, inf)})
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     """How the data set is made."""
 
-    aligner: Literal["sphinx", "textgrid"] = "sphinx"
-    """Who finds the phones in the sound: pocketsphinx (embedded), or TextGrids that you have."""
+    aligner: Literal["sphinx", "mfa", "textgrid"] = "sphinx"
+    """Who finds the phones in the sound: pocketsphinx (embedded), the Montreal Forced Aligner (for real corpora; a
+    program of its own), or TextGrids that you have."""
+    mfa: MfaConfig = field(default_factory=MfaConfig)
+    """The Montreal Forced Aligner."""
     textgrids: str = ""
     """Folder of ID.TextGrid files for the aligner 'textgrid', in the time of the source recordings."""
     unit_utterances: int = 256
@@ -108,6 +134,9 @@ class PrepareConfig:
     """Share of the texts held out for evaluation sets. At least one text."""
     max_reject_fraction: float = 0.05
     """The job fails, after keeping everything good, when more than this share was rejected."""
+    max_outlier_z: float = 0.0
+    """Utterances with a phone length or a score this many robust standard deviations off are excluded; 0 only reports
+    the outliers (outliers.parquet)."""
     min_phones_per_s: float = 1.0
     """Slowest utterance (phones a second) that is kept: fewer have another text than the recording."""
     max_phones_per_s: float = 20.0
@@ -123,5 +152,5 @@ class PrepareConfig:
         """
         shares = ("val_fraction", "test_fraction", "max_reject_fraction")
         counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
-        paces = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf)}
-        check_ranges("prepare", self, {**counts, **paces, **dict.fromkeys(shares, (0, 1))})
+        limits = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf), "max_outlier_z": (0, inf)}
+        check_ranges("prepare", self, {**counts, **limits, **dict.fromkeys(shares, (0, 1))})

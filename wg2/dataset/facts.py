@@ -14,12 +14,12 @@ from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.manifest import in_words
 from wg2.errors import DatasetError
 
-_COLUMNS = ["num_samples", "speaker", "phones"]
+_COLUMNS = ["utt_id", "num_samples", "speaker", "phones"]
 _SPEAKERS_SHOWN = 8
 
 
 def dataset_facts(info: DatasetInfo) -> dict[str, str]:
-    """Names and readable values; every row is looked at, no audio.
+    """Names and readable values; every row but the outliers is looked at, no audio.
 
     Raises:
         DatasetError: a shard is damaged.
@@ -27,7 +27,7 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
     """
     lengths, speakers, phones = list[Any](), Counter[str](), Counter[str]()
     for uri in info.shards:
-        table = _light(uri)
+        table = _light(uri, info.excluded)
         lengths.append(table["num_samples"].to_numpy() / info.sampling_rate)
         speakers.update(_counts(table["speaker"]))
         phones.update(_counts(pc.list_flatten(table["phones"])))
@@ -46,9 +46,10 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
     }
 
 
-def _light(uri: str) -> pa.Table:
+def _light(uri: str, excluded: frozenset[str]) -> pa.Table:
     try:
-        return pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(_COLUMNS)
+        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(_COLUMNS)
+        return table.filter(~pc.field("utt_id").isin(pa.array(sorted(excluded), pa.string())))
     except pa.ArrowException as error:
         raise DatasetError(f"{uri}: no Parquet file ({error}); run prepare again") from error
 

@@ -83,9 +83,14 @@ def read_manifest(uri: str) -> Manifest:
         raise DatasetError(f"{uri}: damaged manifest ({error}); delete it and run prepare again") from error
 
 
-def identity(units: Iterable[Manifest]) -> str:
-    """SHA-256 over the units' contents: the same data, the same identity, whoever made it and where."""
-    text = "\n".join(sorted(f"{unit.unit} {unit.sha256}" for unit in units))
+def identity(units: Iterable[Manifest], excluded: Iterable[str] = ()) -> str:
+    """SHA-256 over the units' contents: the same data, the same identity, whoever made it and where.
+
+    Args:
+        units: whose rows it is.
+        excluded: names of utterances that readers skip.
+    """
+    text = "\n".join([*sorted(f"{unit.unit} {unit.sha256}" for unit in units), *sorted(excluded)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -102,12 +107,13 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "none"
 
 
-def count_splits(units: Iterable[Manifest]) -> dict[str, int]:
-    """Utterances in each split."""
+def count_splits(units: Iterable[Manifest], excluded: Iterable[str] = ()) -> dict[str, int]:
+    """Utterances in each split, less the splits of those `excluded`."""
     counts: Counter[str] = Counter()
     for unit in units:
         counts.update(unit.splits)
-    return dict(sorted(counts.items()))
+    counts.subtract(excluded)
+    return dict(sorted((split, count) for split, count in counts.items() if count))
 
 
 def dump(value: Mapping[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from wg2 import audio, storage
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.backends import make_aligner
+from wg2.alignment.backends import settings as aligner_settings
 from wg2.alignment.frames import TimedTokens, to_frames
 from wg2.config import AudioConfig, PrepareConfig, TextConfig
 from wg2.corpus import Recording
@@ -50,8 +51,9 @@ class Recipe:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         text, prepare = asdict(self.text), asdict(self.prepare)
         del text["grammar_cache"]
-        for who_and_how in ("workers", "max_reject_fraction", "dry_run"):
-            del prepare[who_and_how]
+        for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "dry_run", "mfa"):
+            del prepare[not_the_rows]
+        prepare |= aligner_settings(self.prepare)
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
         versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}
@@ -135,6 +137,10 @@ class UnitPreparer:
         manifest = self._write(unit, rows, rejects)
         write_unit(self._root, manifest)
         return manifest
+
+    def requests(self, entries: Iterable[Entry]) -> Iterator[AlignmentRequest]:
+        """What an aligner would be given, of the recordings that are good."""
+        return (utterance.request() for entry in entries if (utterance := self._ready(entry, [])))
 
     def _ready(self, entry: Entry, rejects: list[Reject]) -> _Utterance | None:
         """Read, decode, normalise, pronounce; None when the utterance was refused."""

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from wg2 import audio, storage
 from wg2.dataset.ledger import DatasetInfo, open_dataset, read_document
 from wg2.dataset.manifest import Manifest, count_splits, identity, read_manifest, reasons
+from wg2.dataset.outliers import Exclusions
+from wg2.dataset.outliers import read as read_exclusions
 from wg2.dataset.schema import REJECT_SCHEMA, utterance_schema, validate
 from wg2.dataset.splits import SplitRule
 from wg2.dataset.units import ids_digest
@@ -50,18 +52,21 @@ def violations(root: str) -> Iterator[str]:
     check = _Check(info, rule)
     for unit in units:
         yield from _unit(check, unit)
-    yield from _totals(info, units)
+    outliers = read_exclusions(document)
+    yield from _totals(info, units, outliers)
+    for name in sorted(set(outliers.names) - check.seen.keys()):
+        yield f"dataset.json: {name} is excluded as an outlier, but it is in no shard"
 
 
-def _totals(info: DatasetInfo, units: list[Manifest]) -> Iterator[str]:
-    """dataset.json against the sums over its units."""
-    hours = sum(unit.num_samples for unit in units) / info.sampling_rate / 3600
+def _totals(info: DatasetInfo, units: list[Manifest], outliers: Exclusions) -> Iterator[str]:
+    """dataset.json against the sums over its units, less the outliers that readers skip."""
+    hours = (sum(unit.num_samples for unit in units) - outliers.num_samples) / info.sampling_rate / 3600
     sums = {
-        "num_utterances": sum(unit.rows for unit in units),
-        "rejects": sum(unit.rejected for unit in units),
-        "splits": count_splits(units),
-        "rejects_by_reason": reasons(units),
-        "identity": identity(units),
+        "num_utterances": sum(unit.rows for unit in units) - len(outliers.excluded),
+        "rejects": sum(unit.rejected for unit in units) + len(outliers.excluded),
+        "splits": count_splits(units, outliers.splits),
+        "rejects_by_reason": reasons(units) | outliers.by_reason,
+        "identity": identity(units, outliers.names),
         "hours": info.hours if abs(info.hours - hours) < _TOLERANCE_H else hours,
     }
     for name, wanted in sums.items():
