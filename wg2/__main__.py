@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="what is in it")
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
+    report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
+    report.add_argument("path", help="folder or s3:// prefix")
+    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
+    report.set_defaults(run=_dataset_report)
     verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
     verify.add_argument("path", help="folder or s3:// prefix")
     verify.set_defaults(run=_dataset_verify)
@@ -116,6 +120,12 @@ def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
 
     for name, value in dataset_facts(open_dataset(arguments.path)).items():
         print(f"{name:18} {value}")
+
+
+def _dataset_report(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.evaluation import data_report
+
+    print(data_report.write(arguments.path, arguments.output))
 
 
 def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
