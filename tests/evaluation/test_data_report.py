@@ -17,6 +17,7 @@ from tests.small_set import bundled_rows, prepare, rows, write_manifest
 from wg2 import storage
 from wg2.__main__ import main
 from wg2.dataset.ledger import DatasetInfo, open_dataset
+from wg2.dataset.outliers import find
 from wg2.errors import DatasetError
 from wg2.evaluation import data_report
 from wg2.evaluation.charts import histogram
@@ -101,12 +102,10 @@ def test_phones_words_and_durations_are_counted_as_they_are(made: Made):
 
 
 def test_the_worst_alignments_play_and_show_their_boundaries(made: Made):
-    suspects = [row["utt_id"] for row in pq.read_table(Path(made.info.root) / "outliers.parquet").to_pylist()] if (
-        Path(made.info.root) / "outliers.parquet").exists() else None  # fmt: skip
-    players = re.findall(r'<audio controls preload="metadata" src="data:audio/flac;base64,[^"]{1000,}" aria-label="(.+?)"',
-                         made.page)  # fmt: skip
-    assert len(players) == len(rows(made.info)) <= data_report.PLAYERS
-    assert suspects is None or players == suspects
+    sound = r'<audio controls preload="metadata" src="data:audio/flac;base64,[^"]{1000,}" aria-label="(.+?)"'
+    suspects = [outlier.utt_id for outlier in find(made.info.shards)]
+    assert len(suspects) == len(rows(made.info)) <= data_report.PLAYERS
+    assert re.findall(sound, made.page) == suspects
     assert len(re.findall(r'<img alt="Spectrogram of [^"]+is marked" src="data:image/png;base64,', made.page)) == 12
 
 
