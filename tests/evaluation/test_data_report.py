@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_set import bundled_rows, prepare, rows, write_manifest
 
-from tests.small_set import bundled_rows, prepare, rows, write_manifest
 from wg2 import storage
 from wg2.__main__ import main
 from wg2.dataset.ledger import DatasetInfo, open_dataset

@@ -103,12 +103,12 @@ def histogram(values: NDArray[np.float64], name: str, unit: str, least_bin: floa
 
 
 def _edges(values: NDArray[np.float64], least_bin: float) -> NDArray[np.float64]:
-    """Of about 40 bins of a round width over all values; equal values get as many around them."""
+    """Of about 40 bins of a round width around round values; where there are few, empty ones stand beside them."""
     low, high = float(values.min()), float(values.max())
     width = max(least_bin, _round_up((high - low) / _BINS))
-    first, last = np.floor(low / width), np.floor(high / width) + 1
+    first, last = np.round(low / width), np.round(high / width)
     spare = max(0, 10 - (last - first)) // 2
-    edges: NDArray[np.float64] = np.arange(first - spare, last + spare + 1) * width
+    edges: NDArray[np.float64] = (np.arange(first - spare, last + spare + 2) - 0.5) * width
     return edges
 
 
