@@ -27,6 +27,7 @@ from wg2.dataset.outliers import Exclusions, exclusions
 from wg2.dataset.preparation import Recipe, UnitPreparer
 from wg2.dataset.splits import SplitRule
 from wg2.errors import DatasetError
+from wg2.evaluation import data_report
 from wg2.text.phonemes import ALL_SYMBOLS
 
 _DEATHS = 3
@@ -106,6 +107,8 @@ def run(config: Config) -> PrepareSummary:
     outliers = _outliers(root, work.done, config.prepare.max_outlier_z)
     ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit, outliers))
     summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
+    if not data_report.is_current(root):
+        print(f"prepare: report in {data_report.write(root)}", flush=True)
     open_dataset(root).check_gate(limit)
     return summary
 

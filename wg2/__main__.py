@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
     _add_tune(words)
+    report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
+    report.add_argument("path", help="folder or s3:// prefix")
+    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
+    report.set_defaults(run=_dataset_report)
     verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
     verify.add_argument("path", help="folder or s3:// prefix")
     verify.set_defaults(run=_dataset_verify)
@@ -164,6 +168,12 @@ def _tuning_report(voice: str, steps: int, sampler: str, found: Any) -> str:
     betas = " ".join(f"{beta:.4g}" for beta in found.schedule.betas)
     kept = f"kept in {voice}: betas {betas}" if found.improved else f"nothing better was found; {voice} is unchanged"
     return "\n".join([*lines, kept])
+
+
+def _dataset_report(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.evaluation import data_report
+
+    print(data_report.write(arguments.path, arguments.output))
 
 
 def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from wg2.dataset import units
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
 from wg2.errors import ConfigError, DatasetError, StorageError
+from wg2.evaluation import data_report
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -120,6 +121,10 @@ class TestTheBundledCorpus:
         record = json.loads((whole / "dataset/prepare.json").read_text())
         assert record["units_made"] == 4
         assert len(record["nodes"]) == 1
+
+    def test_the_job_leaves_a_report_of_the_data_set(self, whole: Path):
+        assert data_report.is_current(f"{whole}/dataset")
+        assert (whole / "dataset/report.html").read_text().count("<audio ") == data_report.PLAYERS
 
     def test_a_second_run_does_nothing_and_says_so(self, whole: Path):
         before = state(whole)
