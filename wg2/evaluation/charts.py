@@ -168,9 +168,9 @@ def row_bars(counts: Sequence[tuple[str, int]], x_label: str, alt: str) -> Marku
     """A bar for each count on a logarithmic axis, named at its left; nothing for 0."""
 
     def draw(axes: Axes) -> None:
-        axes.barh(range(len(counts)), [count for _, count in counts], color=BLUE, height=0.7)
+        axes.set_xlim(0.8, max(10, *(count for _, count in counts)) * 1.3)  # first: nothing to scale by, if all are 0
         axes.set_xscale("log")
-        axes.set_xlim(0.8, max(10, *(count for _, count in counts)) * 1.3)
+        axes.barh(range(len(counts)), [count for _, count in counts], color=BLUE, height=0.7)
         axes.set_yticks(range(len(counts)), [label for label, _ in counts])
         axes.set_ylim(len(counts) - 0.4, -0.6)
         axes.minorticks_off()
