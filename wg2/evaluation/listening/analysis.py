@@ -192,9 +192,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _preferences(ab: Sequence[Answer]) -> list[Preference]:
-    of_pair = defaultdict(list)
+    of_pair: dict[tuple[str, str], list[Answer]] = defaultdict(list)
     for answer in ab:
-        of_pair[tuple(sorted(clip.system for clip in answer.clips))].append(answer)
+        first, second = sorted(clip.system for clip in answer.clips)
+        of_pair[first, second].append(answer)
     counts = [[answer.preferred for answer in own] for own in of_pair.values()]
     tests = [stats.binomtest(wins.count(pair[0]), max(1, len(wins) - wins.count("")))
              for pair, wins in zip(of_pair, counts, strict=True)]  # fmt: skip
