@@ -5,6 +5,8 @@ python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
 python -m wg2 dataset verify runs/demo/dataset
+python -m wg2 listening make --system 12=runs/demo/synthesis/12 --system 6=runs/demo/synthesis/6 -o listening.html
+python -m wg2 listening summarize listening-*.csv
 
 Heavy parts are imported by the word that needs them, so that `--help` answers at once.
 """
@@ -17,6 +19,7 @@ from typing import Any, get_args
 
 from wg2.config.speaking import Sampler
 from wg2.errors import DatasetError, Wg2Error
+from wg2.evaluation.listening import command as listening
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("path", help="folder or s3:// prefix")
     report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
     report.set_defaults(run=_dataset_report)
+    listening.add_words(words)
     verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
     verify.add_argument("path", help="folder or s3:// prefix")
     verify.set_defaults(run=_dataset_verify)
