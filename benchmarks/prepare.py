@@ -10,6 +10,8 @@ each worker, to the end of the last.
                     text saves is not in it: the rows are the raw ones
     textgrid        prepare with imported TextGrids, charged with `text`: the repeated texts above are cached
     sphinx          the same with the embedded aligner
+    *_workers       hours for a CPU-hour of the workers alone: what Ray's own processes do goes with the clock, and
+                    counts for more the slower the machine
     *_of_floor      the same as a share of the floor
     *_wall          hours of audio for an hour of the clock and of one of the two cores: meaningful on an idle machine
     rss_anon_growth the largest growth of private memory of driver or worker, from the first to the last tenth of the
@@ -100,6 +102,7 @@ class Watch:
 
     session: int
     cpu_s: dict[int, float] = field(default_factory=dict)
+    workers: set[int] = field(default_factory=set)
     rss: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def look(self, units_done: int) -> None:
@@ -117,10 +120,16 @@ class Watch:
         pid = int(folder.name)
         self.cpu_s[pid] = (int(fields[11]) + int(fields[12])) / TICKS
         name = (folder / "cmdline").read_text()
-        if pid == self.session or "MapBatches(" in name:
+        if "MapBatches(" in name:
+            self.workers.add(pid)
+        if pid == self.session or pid in self.workers:
             status = (folder / "status").read_text()
             kib = int(status.partition("RssAnon:")[2].split()[0])
             self.rss.setdefault(folder.name, []).append((units_done, kib))
+
+    def mark(self, done: frozenset[Path]) -> "Mark":
+        of_workers = sum(self.cpu_s[pid] for pid in self.workers)
+        return Mark(done, sum(self.cpu_s.values()), of_workers, time.monotonic())
 
     def growth(self, first: int, last: int) -> float:
         """Of the process that grew most, between medians over the first and last tenth of so many units."""
@@ -138,6 +147,7 @@ class Steady:
     """Hours of audio for an hour, in the steady part of a run."""
 
     cpu: float
+    workers: float
     wall: float
     rss_anon_growth: float
 
@@ -159,15 +169,18 @@ def steady_state(corpus: Repeated, aligner: str) -> Steady:
     first, last = next(mark for mark in marks if len(mark.done) >= WORKERS), marks[-1]
     samples = sum(json.loads(path.read_text())["num_samples"] for path in last.done - first.done)
     seconds, wall = samples / RATE, (last.clock - first.clock) * WORKERS
-    return Steady(seconds / (last.cpu_s - first.cpu_s), seconds / wall, watch.growth(len(first.done), len(last.done)))
+    cpu, workers = last.cpu_s - first.cpu_s, last.workers_cpu_s - first.workers_cpu_s
+    grown = watch.growth(len(first.done), len(last.done))
+    return Steady(seconds / cpu, seconds / workers, seconds / wall, grown)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The state of a job at a moment: manifests, CPU seconds so far, the clock."""
+    """The state of a job at a moment: manifests, CPU seconds so far (of all, of the workers), the clock."""
 
     done: frozenset[Path]
     cpu_s: float
+    workers_cpu_s: float
     clock: float
 
 
@@ -178,7 +191,7 @@ def _marks(job: "subprocess.Popen[bytes]", units: Path, watch: Watch) -> Iterato
         done = frozenset(units.glob("*.json"))
         watch.look(len(done))
         if done > before:
-            yield Mark(done, sum(watch.cpu_s.values()), time.monotonic())
+            yield watch.mark(done)
             before = done
         time.sleep(0.05)
 
@@ -202,7 +215,7 @@ def main() -> None:
             steady = steady_state(Repeated.make(Path(folder, "corpus"), data, hours), aligner)
         charged = 1 / (1 / steady.cpu + 1 / text)
         report |= {aligner: charged, f"{aligner}_hours": hours, f"{aligner}_of_floor": charged / least,
-                   f"{aligner}_wall": steady.wall}  # fmt: skip
+                   f"{aligner}_workers": steady.workers, f"{aligner}_wall": steady.wall}  # fmt: skip
         if aligner == "textgrid":
             report["rss_anon_growth"] = steady.rss_anon_growth
     print(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in report.items()}))

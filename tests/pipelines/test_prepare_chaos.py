@@ -166,7 +166,9 @@ def check(folder: Path, whole: Path, done: dict[str, bytes], attempts: Path) -> 
     assert rows(folder) == rows(whole)
     assert document(folder) == document(whole)
     named = {Path(shard).name for shard in open_dataset(f"{folder}/dataset").shards}
-    assert {path.name for path in (folder / "dataset/shards").iterdir()} == named
+    there = {path.name for path in (folder / "dataset/shards").iterdir()}
+    assert named <= there
+    assert len(there - named) < WORKERS, "more is left than attempts that outlived their pool"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
