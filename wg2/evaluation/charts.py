@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 INK = "#010203"
@@ -158,7 +158,7 @@ def bars(counts: Sequence[tuple[str, int]], x_label: str, y_label: str, alt: str
         axes.bar_label(drawn, [f"{count:,}" for _, count in counts], color=INK, fontsize=8.5, padding=2)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.margins(y=0.1)
-        axes.tick_params(axis="x", labelrotation=35 if len(counts) > 7 else 0, labelsize=9)
+        axes.tick_params(axis="x", labelrotation=35 if len(counts) > 5 else 0, labelsize=9)
         plain(axes, x_label, y_label)
 
     return svg(draw, alt, (_WIDTH, 2.7))
@@ -174,6 +174,7 @@ def row_bars(counts: Sequence[tuple[str, int]], x_label: str, alt: str) -> Marku
         axes.set_yticks(range(len(counts)), [label for label, _ in counts])
         axes.set_ylim(len(counts) - 0.4, -0.6)
         axes.minorticks_off()
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         plain(axes, x_label, grid="x")
 
     return svg(draw, alt, (_WIDTH, 0.75 + 0.19 * len(counts)))
