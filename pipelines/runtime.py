@@ -19,18 +19,21 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's announced new behaviour, without its warning
-if (os.environ.get("RAY_ADDRESS") or "http").startswith(
-    "http"
-):  # a private Ray listens on loopback only: see `connect`
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
-import ray  # the variables above must come before
+import ray
+from ray._private import ray_constants
 from tqdm import tqdm
 
 from wg2 import storage
 from wg2.config import BUNDLED, Config, MfaConfig
 from wg2.errors import Wg2Error
+
+if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
+    # A private Ray listens on loopback only: Ray's way for laptops with a firewall, which its processes read from the
+    # environment, and this one, where Ray may have been imported before, from a constant.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    ray_constants.ENABLE_RAY_CLUSTER = ray_constants.env_bool("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", False)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 """For a local Ray: between its processes travel names and summaries, not audio."""
