@@ -31,8 +31,7 @@ from wg2.errors import Wg2Error
 if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
     # A private Ray listens on loopback only: Ray's way for laptops with a firewall, which its processes read from the
     # environment, and this one, where Ray may have been imported before, from a constant.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    ray_constants.ENABLE_RAY_CLUSTER = ray_constants.env_bool("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", False)
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0") == "1"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
 _OBJECT_STORE_BYTES = 256 * 2**20

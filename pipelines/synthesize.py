@@ -83,11 +83,11 @@ class SpeakingWorker:
     Args:
         files: of the voice folder, by name.
         folder: where the audio goes.
-        device: 'cpu' or 'cuda'.
+        settings: on what, and how, to compute.
     """
 
-    def __init__(self, files: dict[str, bytes], folder: str, device: str) -> None:
-        self._voice = open_voice(files, device)
+    def __init__(self, files: dict[str, bytes], folder: str, settings: SynthesizeConfig) -> None:
+        self._voice = open_voice(files, settings)
         self._folder = folder
         self._node = ray.get_runtime_context().get_node_id()
 
@@ -137,7 +137,8 @@ def run(config: Config) -> SynthesisSummary:
     voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
     sentences = _sentences(config, voice)
-    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler)
+    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler,
+                  settings.bf16)
              for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
     results = Results(folder)
     pending = results.pending(tasks)
@@ -259,7 +260,7 @@ def _results(
         warnings.simplefilter("ignore", RayDeprecationWarning)
         spoken = items.map_batches(
             SpeakingWorker,
-            fn_constructor_args=(voice.files, folder, "cuda" if settings.use_gpu else "cpu"),
+            fn_constructor_args=(voice.files, folder, settings),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=1,

@@ -61,7 +61,7 @@ def _recording(row: Mapping[str, Any]) -> Sound:
 
 
 def _spoken(row: Mapping[str, Any], folder: str) -> Sound:
-    rule = "" if row["sampler"] == "ddpm" else f", {row['sampler']}"
+    rule = ("" if row["sampler"] == "ddpm" else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
     return _sound(f"{row['steps']} steps{rule}", storage.read_bytes(storage.join(folder, row["wav"])), row)
 
 

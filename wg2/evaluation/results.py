@@ -1,6 +1,6 @@
 """What a synthesis job has spoken: one Parquet row a file, keyed so that nothing is spoken twice.
 
-    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where the sampler is not ddpm)
+    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where that is not ddpm, and -bf16 where it is)
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
@@ -31,6 +31,7 @@ RESULT_SCHEMA = pa.schema([
     ("text", pa.string()),
     ("steps", pa.int32()),
     ("sampler", pa.string()),
+    ("bf16", pa.bool_()),
     ("seed", pa.int64()),
     ("pace", pa.float64()),
     ("voice", pa.string()),
@@ -64,6 +65,7 @@ class Task:
         pace: 2.0 is twice as fast.
         voice: digest of the voice: of its weights, its facts and its stored schedules.
         sampler: the rule of a step.
+        bf16: whether the decoder computes in bfloat16.
     """
 
     utt_id: str
@@ -73,17 +75,19 @@ class Task:
     pace: float
     voice: str
     sampler: str = "ddpm"
+    bf16: bool = False
 
     @property
     def key(self) -> str:
         """The same key, the same audio."""
-        values = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace]
+        values = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace, self.bf16]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     @property
     def folder(self) -> str:
         """Where the file is, below the folder of the results."""
-        return str(self.steps) if self.sampler == "ddpm" else f"{self.steps}-{self.sampler}"
+        manner = [self.sampler] * (self.sampler != "ddpm") + ["bf16"] * self.bf16
+        return "-".join((str(self.steps), *manner))
 
     @property
     def wav(self) -> str:
