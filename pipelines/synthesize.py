@@ -25,11 +25,13 @@ from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
 from wg2 import storage
-from wg2.config import Config, SynthesizeConfig, TextConfig, load
+from wg2.checkpoint import VoiceInfo, check_voice
+from wg2.config import Config, SynthesizeConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, TextError
 from wg2.evaluation.results import Results, Task, median_rtf, rejection
 from wg2.text.frontend import Frontend
+from wg2.tracking import resolve_voice
 
 _SAVE_EVERY_S = 10.0
 _FEW_TASKS, _TASKS_IN_A_BLOCK = 256, 8
@@ -83,17 +85,13 @@ class _VoiceFiles:
     """A voice folder as it travels to the workers, through Ray's object store."""
 
     name: str
+    info: VoiceInfo
     files: dict[str, bytes]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of voice.json, which holds the weights' own."""
+        """SHA-256 of voice.json, which holds the weights' own and the stored schedules."""
         return hashlib.sha256(self.files["voice.json"]).hexdigest()
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """`wg2.checkpoint.VoiceInfo` as JSON: reading it through that class would import torch here."""
-        return dict(json.loads(self.files["voice.json"])["voice"])
 
 
 class SpeakingWorker:
@@ -129,7 +127,7 @@ class SpeakingWorker:
     def _speak(self, task: dict[str, Any]) -> dict[str, Any]:
         self._voice.frontend.words(task["text"])  # loads what this text needs, before the clock starts
         start = time.perf_counter()
-        speech = self._voice.say(task["text"], task["steps"], task["seed"], task["pace"])
+        speech = self._voice.say(task["text"], task["steps"], task["seed"], task["pace"], sampler=task["sampler"])
         wall_s = time.perf_counter() - start
         speech.save(storage.join(self._folder, task["wav"]))
         words = [{"word": word.label, "start_s": word.start_s, "end_s": word.end_s} for word in speech.words]
@@ -163,7 +161,7 @@ def run(config: Config) -> SynthesisSummary:
     voice = _find_voice(config)
     _check_steps(settings, voice)
     sentences = _sentences(config, voice)
-    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest)
+    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler)
              for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
     results = Results(folder)
     pending = results.pending(tasks)
@@ -182,16 +180,13 @@ def run(config: Config) -> SynthesisSummary:
 
 def _find_voice(config: Config) -> _VoiceFiles:
     name = config.synthesize.voice or f"models:/{config.tracking.model_name}@champion"
-    from wg2.synthesis import load_voice
-    from wg2.tracking import resolve_voice  # imports torch, through the checkpoint
-
     place = resolve_voice(name, config.tracking_uri)
-    load_voice(place)  # damaged, or of another shape: refused here, before anything is written
-    return _VoiceFiles(name, {file: (place / file).read_bytes() for file in ("voice.json", "model.safetensors")})
+    info = check_voice(place)  # damaged: refused here, before anything is written
+    return _VoiceFiles(name, info, {file: (place / file).read_bytes() for file in ("voice.json", "model.safetensors")})
 
 
 def _check_steps(settings: SynthesizeConfig, voice: _VoiceFiles) -> None:
-    most = voice.facts["diffusion"]["num_steps"]
+    most = voice.info.diffusion.num_steps
     for steps in settings.steps:
         if steps > most:
             raise ConfigError(f"synthesize.steps: got {steps}, but {voice.name} was trained with {most} noise levels")
@@ -210,7 +205,7 @@ def _sentences(config: Config, voice: _VoiceFiles) -> list[tuple[str, str]]:
     if settings.text and settings.text_file:
         raise ConfigError("synthesize.text and synthesize.text-file are both given; wanted one of them")
     if settings.text:
-        Frontend(TextConfig(**voice.facts["text"])).words(settings.text)  # refused here, before anything is written
+        Frontend(voice.info.text).words(settings.text)  # refused here, before anything is written
         found = [_named(settings.text)]
     elif settings.text_file:
         found = [_named(line) for line in _lines(storage.absolute(settings.text_file))]
@@ -315,6 +310,7 @@ def _write_note(folder: str, voice: _VoiceFiles, results: Results, tasks: Sequen
         "voice": voice.name,
         "voice_digest": voice.digest,
         "steps": sorted({task.steps for task in tasks}, reverse=True),
+        "sampler": tasks[0].sampler,
         "files": len(rows),
         "rejects": len(results.rejects(tasks)),
         "nodes": sorted({row["node_id"] for row in rows}),

@@ -13,7 +13,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes, one runs the tests that start Ray, one after the other and first; the other the rest by files."""
+    """Of two processes, one runs the tests that start Ray, one by one and first; the other the rest by files."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else str(item.path)

@@ -207,22 +207,38 @@ def test_loud_samples_are_clipped_not_wrapped():
 
 def test_wav_is_16_bit_pcm_at_its_rate(tmp_path: Path):
     path = tmp_path / "new" / "a.wav"
-    audio.write_wav(str(path), tone(0.5), RATE)
+    audio.write(str(path), tone(0.5), RATE)
     info = soundfile.info(str(path))
     assert (info.subtype, info.samplerate, info.frames) == ("PCM_16", RATE, RATE // 2)
     np.testing.assert_allclose(audio.decode(path.read_bytes(), "a")[0][:, 0], tone(0.5), atol=1 / 32_768)
 
 
+@pytest.mark.parametrize(("suffix", "name"), [(".flac", "FLAC"), (".ogg", "OGG"), (".MP3", "MP3")])
+def test_a_file_has_the_format_of_its_suffix(tmp_path: Path, suffix: str, name: str):
+    path = tmp_path / f"a{suffix}"
+    audio.write(str(path), tone(0.5), RATE)
+    assert soundfile.info(str(path)).format == name
+    decoded = audio.decode(path.read_bytes(), "a")[0][:, 0]
+    assert np.corrcoef(decoded[: RATE // 2], tone(0.5))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("name", ["a", "a.aac", "wav"])
+def test_a_suffix_that_cannot_be_written_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(AudioError, match=rf"{name}: got the suffix '.*', wanted one of \.wav, \.flac, \.ogg, \.mp3"):
+        audio.write(str(tmp_path / name), tone(0.1), RATE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_waveform_with_nan_leaves_no_file(tmp_path: Path):
     with pytest.raises(AudioError, match="NaN"):
-        audio.write_wav(str(tmp_path / "a.wav"), NAN, RATE)
+        audio.write(str(tmp_path / "a.wav"), NAN, RATE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError):
-        audio.write_wav(str(tmp_path / "file" / "a.wav"), tone(0.1), RATE)
+        audio.write(str(tmp_path / "file" / "a.wav"), tone(0.1), RATE)
 
 
 @pytest.mark.real

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import torch
 from torch import nn
 
 from wg2 import checkpoint
-from wg2.checkpoint import MetricRow, VoiceInfo
+from wg2.checkpoint import MetricRow, TunedSchedule, VoiceInfo
+from wg2.checkpoint.folder import dump
+from wg2.checkpoint.plain import build
 from wg2.errors import CheckpointError
 
 
@@ -105,7 +109,7 @@ def test_a_missing_file_is_named(voice: Path, name: str):
 def change(voice: Path, edit) -> None:
     tree = json.loads((voice / "voice.json").read_text())
     edit(tree)
-    (voice / "voice.json").write_text(json.dumps(tree))
+    (voice / "voice.json").write_text(dump(tree))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +122,63 @@ def change(voice: Path, edit) -> None:
         (lambda tree: tree["voice"].update(step=True), r"step: got True, wanted int"),
         (lambda tree: tree["voice"].update(model=[]), r"ModelConfig: missing or unknown: list"),
         (lambda tree: tree["voice"].update(samples_per_frame=299), r"samples_per_frame: got 299, .* multiply to 300"),
+        (lambda tree: tree["voice"].update(sampling_rate=0), r"voice.json: got sampling_rate=0 .* at least 1"),
+        (lambda tree: tree["voice"].update(step=-1), r"voice.json: got .* step=-1, wanted .* at least 0"),
+        (lambda tree: tree["voice"].update(phones=["B", "B"]), r"voice.json: phones: got 2 with 1 different"),
+        (lambda tree: tree["voice"]["diffusion"].update(num_steps=1), r"voice.json: diffusion: .*num_steps: got 1"),
+        (lambda tree: tree["voice"].update(schedules=[{"sampler": "ddpm"}]), r"TunedSchedule: missing .*: betas"),
     ],
 )
 def test_a_voice_file_that_is_wrong_is_told_so(voice: Path, edit, complaint: str):
     change(voice, edit)
     with pytest.raises(CheckpointError, match=complaint):
         checkpoint.load_voice_files(voice)
+
+
+def test_facts_that_were_changed_by_accident_are_refused(voice: Path):
+    text = (voice / "voice.json").read_text()
+    (voice / "voice.json").write_text(text.replace('"sampling_rate": 24000', '"sampling_rate": 22050'))
+    with pytest.raises(CheckpointError, match=r"voice.json: damaged or edited: .* facts_sha256"):
+        checkpoint.load_voice_files(voice)
+
+
+def test_a_voice_from_before_schedules_and_sealed_facts_still_loads(voice: Path):
+    tree, info = json.loads((voice / "voice.json").read_text()), checkpoint.read_voice(voice)
+    del tree["facts_sha256"], tree["voice"]["schedules"]
+    (voice / "voice.json").write_text(json.dumps(tree))
+    assert checkpoint.load_voice_files(voice)[0] == info
+    checkpoint.store_schedule(voice, TunedSchedule("ddpm", (0.1, 0.9)))
+    assert checkpoint.read_voice(voice) == replace(info, schedules=(TunedSchedule("ddpm", (0.1, 0.9)),))
+
+
+def test_a_voice_keeps_one_schedule_for_each_sampler_and_number_of_steps(voice: Path):
+    weights, before = (voice / "model.safetensors").read_bytes(), checkpoint.read_voice(voice)
+    schedules = [
+        TunedSchedule("ddpm", (0.1, 0.9)),
+        TunedSchedule("ddim", (0.1, 0.9)),
+        TunedSchedule("ddpm", (0.2, 0.9)),
+    ]
+    for schedule in [*schedules, TunedSchedule("ddpm", (0.1, 0.2, 0.9))]:
+        checkpoint.store_schedule(voice, schedule)
+    info, _ = checkpoint.load_voice_files(voice)
+    assert info == replace(before, schedules=(schedules[1], schedules[2], TunedSchedule("ddpm", (0.1, 0.2, 0.9))))
+    assert (voice / "model.safetensors").read_bytes() == weights
+    assert files(voice) == ["voice", "voice/model.safetensors", "voice/voice.json"]
+
+
+def test_a_voice_is_checked_without_torch(voice: Path):
+    program = (
+        "import sys; from wg2 import checkpoint, errors\n"
+        "try: checkpoint.check_voice(sys.argv[1])\n"
+        "except errors.CheckpointError as error: print(error)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    for damage, complaint in ((b"", ""), (b"x", "model.safetensors: damaged")):
+        with (voice / "model.safetensors").open("ab") as stream:
+            stream.write(damage)
+        done = subprocess.run([sys.executable, "-c", program, str(voice)], capture_output=True, text=True, check=True)
+        assert complaint in done.stdout
+        assert bool(done.stdout) == bool(complaint)
 
 
 def test_json_that_is_none_is_refused(voice: Path):
@@ -177,7 +232,7 @@ def test_a_history_that_a_kill_cut_off_ends_before_the_cut(tmp_path: Path):
 
 def test_every_field_of_a_voice_survives_json(voice: Path):
     info, _ = checkpoint.load_voice_files(voice)
-    assert checkpoint.build(VoiceInfo, json.loads(json.dumps(asdict(info))), "here") == info
+    assert build(VoiceInfo, json.loads(json.dumps(asdict(info))), "here") == info
 
 
 def test_a_folder_copied_elsewhere_still_loads(voice: Path, tmp_path: Path):

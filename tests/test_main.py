@@ -31,7 +31,7 @@ def test_say_writes_what_it_says_it_wrote(voice: Path, tmp_path: Path, capsys: p
     assert f"{info.frames / 24_000:.2f} s at 24000 Hz, 3 steps" in capsys.readouterr().out
 
 
-def test_say_obeys_pace_and_seed(voice: Path, tmp_path: Path):
+def test_say_obeys_pace_seed_and_sampler(voice: Path, tmp_path: Path):
     def spoken(name: str, *options: str) -> tuple[int, bytes]:
         path = tmp_path / name
         assert main(["say", "Two birds.", "--voice", str(voice), "-o", str(path), "--steps", "2", *options]) == 0
@@ -40,6 +40,8 @@ def test_say_obeys_pace_and_seed(voice: Path, tmp_path: Path):
     plain, again = spoken("a.wav"), spoken("b.wav")
     assert plain == again
     assert spoken("c.wav", "--seed", "1")[1] != plain[1]
+    assert spoken("e.wav", "--sampler", "unipc")[1] != plain[1]
+    assert spoken("f.wav", "--sampler", "ddpm") == plain
     assert spoken("d.wav", "--pace", "2")[0] < 0.7 * plain[0]
 
 
@@ -47,16 +49,19 @@ def test_say_obeys_pace_and_seed(voice: Path, tmp_path: Path):
     ("options", "named"),
     [
         (["...", "--steps", "2"], "no pronounceable word"),
-        (["Birds.", "--steps", "0"], "steps"),
+        (["Birds.", "--steps", "0"], "steps: got 0, wanted at least 2"),
+        (["Birds.", "--steps", "1"], "steps: got 1, wanted at least 2"),
         (["Birds.", "--pace", "0"], "pace"),
+        (["Birds.", "-o", "x.aac"], "got the suffix '.aac', wanted one of .wav, .flac, .ogg, .mp3"),
     ],
 )
 def test_say_refuses_in_one_line_and_writes_nothing(
-    voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], named: str
+    voice: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, options: list[str], named: str
 ):
     output = tmp_path / "x.wav"
+    monkeypatch.chdir(tmp_path)
     assert named in _fails_in_one_line(capsys, "say", "--voice", str(voice), "-o", str(output), *options)
-    assert not output.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_say_without_a_voice_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

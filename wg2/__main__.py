@@ -3,6 +3,7 @@
 python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -o birds.wav
 python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
+python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
 
 Heavy parts are imported by the word that needs them, so that `--help` answers at once.
 """
@@ -11,8 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
+from wg2.config.speaking import Sampler
 from wg2.errors import Wg2Error
 
 
@@ -49,30 +51,46 @@ def _parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="what is in it")
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
+    _add_tune(words)
     return parser
 
 
 def _add_say(words: Any) -> None:
-    say = words.add_parser("say", help="speak a text into a WAV file")
+    say = words.add_parser("say", help="speak a text into an audio file")
     say.add_argument("text")
     say.add_argument("--voice", required=True, help="voice folder, or models:/NAME@ALIAS")
     say.add_argument("--tracking", default="", metavar="URI", help="MLflow of a models:/ voice [runs/demo/mlflow.db]")
-    say.add_argument("-o", "--output", default="speech.wav", help="WAV file [%(default)s]")
-    say.add_argument("--steps", type=int, default=50, help="denoising steps [%(default)s]")
+    say.add_argument("-o", "--output", default="speech.wav", help=".wav, .flac, .ogg or .mp3 [%(default)s]")
+    say.add_argument("--steps", type=int, default=50, help="denoising steps, at least 2 [%(default)s]")
+    say.add_argument("--sampler", choices=get_args(Sampler), default="ddpm", help="rule of a step [%(default)s]")
     say.add_argument("--seed", type=int, default=0, help="of the noise [%(default)s]")
     say.add_argument("--pace", type=float, default=1.0, help="2.0 speaks twice as fast [%(default)s]")
     say.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
     say.set_defaults(run=_say)
 
 
+def _add_tune(words: Any) -> None:
+    tune = words.add_parser("tune-schedule", help="search a noise schedule for a voice, and keep it with the voice")
+    tune.add_argument("--voice", required=True, metavar="FOLDER", help="voice folder; its voice.json is updated")
+    tune.add_argument("--dataset", required=True, help="folder or s3:// prefix of the data set that it was trained on")
+    tune.add_argument("--steps", type=int, required=True, help="denoising steps, at least 2")
+    tune.add_argument("--sampler", choices=get_args(Sampler), default="ddpm", help="rule of a step [%(default)s]")
+    tune.add_argument("--limit", type=int, default=16, help="validation utterances; 0 takes all [%(default)s]")
+    tune.add_argument("--evaluations", type=int, default=60, help="schedules to try, at most [%(default)s]")
+    tune.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
+    tune.set_defaults(run=_tune_schedule)
+
+
 def _say(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2 import audio
     from wg2.config import Config
     from wg2.synthesis import load_voice
     from wg2.tracking import resolve_voice
 
+    audio.file_format(arguments.output)  # refused before the work, not after it
     folder = resolve_voice(arguments.voice, arguments.tracking or Config().tracking_uri)
     voice = load_voice(folder, arguments.device)
-    speech = voice.say(arguments.text, arguments.steps, arguments.seed, arguments.pace)
+    speech = voice.say(arguments.text, arguments.steps, arguments.seed, arguments.pace, sampler=arguments.sampler)
     speech.save(arguments.output)
     print(f"{arguments.output}: {speech.seconds:.2f} s at {speech.sampling_rate} Hz, {arguments.steps} steps")
 
@@ -123,6 +141,36 @@ def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     }
     for name, value in rows.items():
         print(f"{name:18} {value}")
+
+
+def _tune_schedule(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.checkpoint import TunedSchedule, store_schedule
+    from wg2.dataset.ledger import open_dataset
+    from wg2.dataset.loader import UtteranceIndex
+    from wg2.errors import ConfigError
+    from wg2.synthesis import load_voice
+    from wg2.tuning import tune_schedule
+
+    if arguments.voice.startswith("models:/"):
+        raise ConfigError(f"--voice: got {arguments.voice}, wanted a folder: registered versions do not change")
+    if arguments.limit < 0 or arguments.evaluations < 1:
+        raise ConfigError(f"got --limit {arguments.limit} --evaluations {arguments.evaluations}, wanted >= 0 and >= 1")
+    voice, index = load_voice(arguments.voice, arguments.device), UtteranceIndex(open_dataset(arguments.dataset), "val")
+    steps, sampler = arguments.steps, arguments.sampler
+    found = tune_schedule(voice, index, steps, sampler, arguments.limit, arguments.evaluations)
+    if found.improved:
+        store_schedule(arguments.voice, TunedSchedule(sampler, found.schedule.betas))
+    print(_tuning_report(arguments.voice, steps, sampler, found))
+
+
+def _tuning_report(voice: str, steps: int, sampler: str, found: Any) -> str:
+    """Before and after by band, and what became of it."""
+    lines = [f"{steps} steps, {sampler}: spectral distance (dB) in bands of 4 kHz, after {found.evaluations} schedules"]
+    for name, distance in (("before", found.before), ("after", found.after)):
+        lines.append(f"  {name:7} {distance.mean:6.3f}   " + "  ".join(f"{band:6.3f}" for band in distance.bands))
+    betas = " ".join(f"{beta:.4g}" for beta in found.schedule.betas)
+    kept = f"kept in {voice}: betas {betas}" if found.improved else f"nothing better was found; {voice} is unchanged"
+    return "\n".join([*lines, kept])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ decoded encodes to the same value again.
 import io
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ SILENCE_LUFS = -70.0
 """The absolute gate of ITU-R BS.1770-4: what lies below is silence."""
 PEAK = 0.99
 """Highest sample that loudness normalisation makes (-0.09 dB of full scale)."""
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
+"""What can be written, by suffix: WAV and FLAC with 16 bits, Ogg Vorbis, MP3."""
 _FULL_SCALE = 32_768
 _RIFF_SIZE_UNKNOWN = 0x7FFF_F000
 """A WAV written to a pipe claims this size or more, since its writer could not know it."""
@@ -127,22 +130,37 @@ def decode_flac(data: bytes, start: int = 0, frames: int = -1) -> NDArray[np.flo
     return samples
 
 
-def write_wav(uri: str, waveform: NDArray[np.float32], sampling_rate: int) -> None:
-    """Write `waveform` [S] as a 16-bit WAV, whole or not at all; what is outside [-1, 1] is clipped.
+def write(uri: str, waveform: NDArray[np.float32], sampling_rate: int) -> None:
+    """Write `waveform` [S] in the format of the file's suffix, whole or not at all; beyond [-1, 1] it is clipped.
 
     Raises:
-        AudioError: `waveform` holds NaN or infinity.
+        AudioError: a suffix that is none of `FORMATS`, or `waveform` holds NaN or infinity.
         StorageError: the place is not writable.
     """
-    storage.write_bytes(str(uri), _encode(waveform, sampling_rate, "WAV"))
+    storage.write_bytes(str(uri), _encode(waveform, sampling_rate, file_format(uri)))
+
+
+def file_format(uri: str) -> str:
+    """The format of a file, by its suffix.
+
+    Raises:
+        AudioError: it is none of `FORMATS`.
+    """
+    suffix = PurePosixPath(uri).suffix.lower()
+    if suffix not in FORMATS:
+        raise AudioError(f"{uri}: got the suffix '{suffix}', wanted one of {', '.join(FORMATS)}; rename it")
+    return FORMATS[suffix]
 
 
 def _encode(waveform: NDArray[np.float32], sampling_rate: int, container: str) -> bytes:
     if not np.isfinite(waveform).all():
         raise AudioError(f"{container}: the waveform holds NaN or infinity; nothing was written")
     scaled = np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-    stream = io.BytesIO()
-    soundfile.write(stream, scaled.astype(np.int16), sampling_rate, format=container, subtype="PCM_16")
+    stream, subtype = io.BytesIO(), "PCM_16" if container in ("WAV", "FLAC") else None  # None: its codec's own
+    try:
+        soundfile.write(stream, scaled.astype(np.int16), sampling_rate, format=container, subtype=subtype)
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{container} at {sampling_rate} Hz: {error}; write another format") from error
     return stream.getvalue()
 
 

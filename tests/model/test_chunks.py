@@ -7,7 +7,7 @@ import torch
 
 from wg2.config import DecoderConfig
 from wg2.errors import ConfigError
-from wg2.model.chunks import ChunkedDecoder, plan_chunks
+from wg2.model.chunks import CACHED_FRAMES, ChunkedDecoder, plan_chunks
 from wg2.model.decoder import Decoder
 from wg2.model.receptive_field import ReceptiveField, macs_per_second, receptive_field
 
@@ -84,12 +84,23 @@ def test_one_frame_less_of_halo_is_not_enough(monkeypatch):
     assert (chunked(noisy, level) - decoder(noisy, level, features)).abs().max() > 1e-8
 
 
-def test_what_fits_in_one_chunk_is_conditioned_once():
-    decoder = make(NARROW)
-    noisy, level, features = inputs(decoder, frames=10)
-    chunked = ChunkedDecoder(decoder, NARROW, features, chunk_frames=10)
+@pytest.mark.parametrize(("frames", "chunk_frames"), [(10, 10), (10, 4), (CACHED_FRAMES + 1, 2000)])
+def test_what_is_short_or_fits_in_one_chunk_is_conditioned_once(frames, chunk_frames):
+    decoder = make(NARROW, torch.float32)
+    noisy, level, features = inputs(decoder, frames, dtype=torch.float32)
+    chunked = ChunkedDecoder(decoder, NARROW, features, chunk_frames=chunk_frames)
     decoder.pre = None  # would fail if it were called again
-    assert chunked(noisy, level).shape == (1, 3000)
+    assert chunked(noisy, level).shape == (1, 300 * frames)
+
+
+def test_of_a_long_text_no_conditioning_is_kept(monkeypatch):
+    decoder = make(NARROW)
+    noisy, level, features = inputs(decoder, frames=37)
+    whole = decoder(noisy, level, features)
+    monkeypatch.setattr("wg2.model.chunks.CACHED_FRAMES", 36)
+    chunked = ChunkedDecoder(decoder, NARROW, features, chunk_frames=10)
+    assert not [value for value in vars(chunked).values() if isinstance(value, list)]
+    torch.testing.assert_close(chunked(noisy, level), whole, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 1), (10, 3), (800, 800), (801, 800)])

@@ -48,14 +48,19 @@ def test_the_window_given_may_be_shorter_than_the_utterance():
     assert prediction.sample_mask.sum() == 1500
 
 
-@pytest.mark.parametrize("bf16", [False, True])
-def test_gradients_are_finite_with_one_frame_phones_and_long_silences(bf16):
-    model = make()
+DEMO = config.load(["--config", str(CONFIGS / "demo.toml")]).model
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("width", [TINY, DEMO], ids=["tiny", "demo"])
+def test_gradients_are_finite_with_one_frame_phones_and_long_silences(width, dtype):
+    torch.manual_seed(0)
+    model = WaveGrad2(width, num_tokens=12)
     ids = torch.randint(1, 12, (2, 9))
     durations = torch.tensor([[60, 1, 1, 1, 60, 0, 1, 1, 60], [1] * 9])
     start, level = torch.tensor([50, 0]), torch.tensor([0.9999995, 0.0814])
     clean, eps = torch.zeros(2, 20 * 300), torch.randn(2, 20 * 300)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
         prediction = model(ids, ids > 0, durations, q_sample(clean, level, eps), level, start)
         loss = noise_loss(eps, prediction.eps, prediction.sample_mask)
         loss = loss + duration_loss(prediction.log_durations, durations, ids > 0)

@@ -133,6 +133,18 @@ def test_a_lost_file_is_spoken_again_to_the_same_bytes_and_only_that_one(spoken,
 
 
 @pytest.mark.usefixtures("local_ray")
+def test_each_sampler_speaks_its_own_file_and_a_step_count_given_twice_counts_once(run, tmp_path):
+    options = ["--synthesize.text", "Why not?", "--synthesize.steps", "2", "2"]
+    summaries = [run(tmp_path, *options), run(tmp_path, *options, "--synthesize.sampler", "unipc")]
+    assert [(s.spoken, s.reused, len(s.steps)) for s in summaries] == [(1, 0, 1), (1, 0, 1)]
+    first, second = (Path(s.steps[0].files[0]) for s in summaries)
+    assert (first.parent.name, second.parent.name) == ("2", "2-unipc")
+    assert first.read_bytes() != second.read_bytes()
+    rows = pq.read_table(tmp_path / "synthesis/results.parquet").to_pylist()
+    assert {row["sampler"] for row in rows} == {"ddpm", "unipc"}
+
+
+@pytest.mark.usefixtures("local_ray")
 def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("...\n?!\n")
@@ -145,6 +157,8 @@ def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
     ("options", "error", "named"),
     [
         (["--synthesize.text", "..."], TextError, "no pronounceable word"),
+        (["--synthesize.text", " "], ConfigError, "synthesize.text: got ' ', wanted words"),
+        (["--synthesize.text", "Birds.", "--synthesize.sampler", "euler"], ConfigError, "euler"),
         (["--synthesize.text", "Birds.", "--synthesize.text-file", "x"], ConfigError, "both"),
         (["--synthesize.text-file", "/nowhere.txt"], StorageError, "/nowhere.txt"),
         (["--synthesize.text", "Birds.", "--synthesize.steps", "1001"], ConfigError, "1000 noise levels"),
@@ -166,7 +180,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("voice.json", b'"pre_channels": ', b'"pre_channels": 1'),
+        ("voice.json", b'"pre_channels": ', b'"pre_channels": 1'),  # believable, but not what was sealed
         ("voice.json", b'"voice"', b'"vice"'),
         ("voice.json", b"{", b""),
         ("model.safetensors", b"decoder", b"recoder"),
@@ -192,6 +206,19 @@ def test_a_text_file_that_is_no_text_is_refused(run: Run, tmp_path: Path, data: 
     path.write_bytes(data)
     with pytest.raises(TextError, match=named):
         run(tmp_path / "run", "--synthesize.text-file", str(path))
+
+
+def test_the_driver_needs_no_torch(voice: Path, tmp_path: Path):
+    """Not to be imported, nor to look a voice over and refuse what it cannot do."""
+    options = ["--dir", str(tmp_path / "run"), "--synthesize.voice", str(voice), "--synthesize.text", "?!"]
+    program = (
+        "import sys; import pipelines.synthesize as job; from wg2 import config, errors\n"
+        "try: job.run(config.load(sys.argv[1:]))\n"
+        "except errors.TextError: print('refused')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *options], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 def test_the_program_fails_in_one_line(voice: Path, tmp_path: Path):

@@ -81,7 +81,8 @@ def test_the_signature_says_text_in_audio_out(uri: str, first: Path):
     info = Model.load(str(resolve_voice("models:/speaker/1", uri).parents[1]))
     assert info.signature.inputs.input_names() == ["text"]
     assert info.signature.outputs.input_names() == ["audio", "sampling_rate", "num_samples"]
-    assert {spec.name: spec.default for spec in info.signature.params.params} == {"steps": 50, "seed": 0, "pace": 1.0}
+    defaults = {"steps": 50, "seed": 0, "pace": 1.0, "sampler": "ddpm"}
+    assert {spec.name: spec.default for spec in info.signature.params.params} == defaults
 
 
 def test_a_folder_is_its_own_voice(first: Path, uri: str):

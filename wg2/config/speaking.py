@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from math import inf
+from typing import Literal
 
 from wg2.config.ranges import check_ranges
 from wg2.errors import ConfigError
+
+Sampler = Literal["ddpm", "ddim", "dpm-solver", "unipc"]
+"""DDPM ancestral (the paper's), DDIM, DPM-Solver++(2M), UniPC of order 2; see `wg2.diffusion.samplers`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,9 @@ class SynthesizeConfig:
     text_file: str = ""
     """File of sentences, one a line."""
     steps: tuple[int, ...] = (1000, 50, 25, 12, 6)
-    """Numbers of denoising steps, each spoken for every sentence."""
+    """Numbers of denoising steps, each spoken for every sentence; one that is given twice counts once."""
+    sampler: Sampler = "ddpm"
+    """The rule of a denoising step: DDPM ancestral (the paper's), DDIM, DPM-Solver++(2M) or UniPC."""
     limit: int = 0
     """Speak only the first N sentences; 0 speaks all."""
     workers: int = 0
@@ -34,8 +40,11 @@ class SynthesizeConfig:
         """Check the ranges.
 
         Raises:
-            ConfigError: no step count, one below 2, a pace that is not positive, or a negative number.
+            ConfigError: no step count, one below 2, a pace that is not positive, a negative number, or blank text.
         """
+        object.__setattr__(self, "steps", tuple(dict.fromkeys(self.steps)))
+        if self.text and not self.text.strip():
+            raise ConfigError(f"synthesize.text: got {self.text!r}, wanted words; leave it out for held-out sentences")
         if not self.steps or min(self.steps) < 2:
             raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
         if not 0 < self.pace < inf:

@@ -32,9 +32,11 @@ def gaussian(seed: int, step: int, start: int, length: int) -> Tensor:
     if length <= 0:
         return torch.empty(0)
     first, last = start // BLOCK, (start + length - 1) // BLOCK
-    blocks = [_block(seed, step, index) for index in range(first, last + 1)]
+    samples = np.empty((last + 1 - first, BLOCK), dtype=np.float32)
+    for row, index in zip(samples, range(first, last + 1), strict=True):
+        _fill(row, seed, step, index)
     offset = start - first * BLOCK
-    return torch.from_numpy(np.concatenate(blocks)[offset : offset + length])
+    return torch.from_numpy(samples.ravel()[offset : offset + length])
 
 
 def batch_noise(seeds: Sequence[int], length: int, device: torch.device | str = "cpu") -> NoiseFn:
@@ -46,8 +48,8 @@ def batch_noise(seeds: Sequence[int], length: int, device: torch.device | str = 
     return noise
 
 
-def _block(seed: int, step: int, index: int) -> NDArray[np.float32]:
+def _fill(block: NDArray[np.float32], seed: int, step: int, index: int) -> None:
     # A block draws far fewer than 2^64 times, so counters that start 2^64 apart never meet.
     counter = np.array([0, index, 0, 0], dtype=np.uint64)
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64), counter=counter))
-    return generator.standard_normal(BLOCK, dtype=np.float32)
+    generator.standard_normal(dtype=np.float32, out=block)

@@ -61,7 +61,8 @@ def _recording(row: Mapping[str, Any]) -> Sound:
 
 
 def _spoken(row: Mapping[str, Any], folder: str) -> Sound:
-    return _sound(f"{row['steps']} steps", storage.read_bytes(storage.join(folder, row["wav"])), row)
+    rule = "" if row["sampler"] == "ddpm" else f", {row['sampler']}"
+    return _sound(f"{row['steps']} steps{rule}", storage.read_bytes(storage.join(folder, row["wav"])), row)
 
 
 def _sound(label: str, data: bytes, row: Mapping[str, Any]) -> Sound:

@@ -1,11 +1,11 @@
 """What a synthesis job has spoken: one Parquet row a file, keyed so that nothing is spoken twice.
 
-    DIR/synthesis/STEPS/ID.wav        the audio
+    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where the sampler is not ddpm)
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
-The key of a row is the SHA-256 of text, voice, steps, seed and pace: a file is taken as it is when its row has the
-wanted key. Before a file is replaced its row is removed, so a row never describes another row's audio.
+The key of a row is the SHA-256 of text, voice, steps, sampler, seed and pace: a file is taken as it is when its row has
+the wanted key. Before a file is replaced its row is removed, so a row never describes another row's audio.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ RESULT_SCHEMA = pa.schema([
     ("utt_id", pa.string()),
     ("text", pa.string()),
     ("steps", pa.int32()),
+    ("sampler", pa.string()),
     ("seed", pa.int64()),
     ("pace", pa.float64()),
     ("voice", pa.string()),
@@ -61,7 +62,8 @@ class Task:
         steps: of denoising.
         seed: of the noise.
         pace: 2.0 is twice as fast.
-        voice: digest of the voice.
+        voice: digest of the voice: of its weights, its facts and its stored schedules.
+        sampler: the rule of a step.
     """
 
     utt_id: str
@@ -70,17 +72,23 @@ class Task:
     seed: int
     pace: float
     voice: str
+    sampler: str = "ddpm"
 
     @property
     def key(self) -> str:
         """The same key, the same audio."""
-        values = [self.text, self.voice, self.steps, self.seed, self.pace]
+        values = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """Where the file is, below the folder of the results."""
+        return str(self.steps) if self.sampler == "ddpm" else f"{self.steps}-{self.sampler}"
 
     @property
     def wav(self) -> str:
         """Path of the file below the folder of the results."""
-        return f"{self.steps}/{self.utt_id}.wav"
+        return f"{self.folder}/{self.utt_id}.wav"
 
     def as_row(self) -> dict[str, Any]:
         """The columns that are known before it is spoken."""
@@ -101,7 +109,7 @@ class Results:
 
     def pending(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks that are neither spoken nor refused for good."""
-        names = {str(task.steps) for task in tasks}
+        names = {task.folder for task in tasks}
         present = {wav for name in names for wav in self._present(name)}
         done = {(row["key"], row["wav"]) for row in self._rows if row["wav"] in present}
         done |= {(row["key"], row["wav"]) for row in self._rejects if row["error_class"] in _FINAL}

@@ -17,6 +17,9 @@ from wg2.errors import ConfigError
 from wg2.model.decoder import Decoder, DecoderCache
 from wg2.model.receptive_field import receptive_field
 
+CACHED_FRAMES = 800
+"""Frames up to which what does not depend on the noisy waveform is kept, in chunks too: 16 MB (base)."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -46,7 +49,7 @@ class ChunkedDecoder:
             config: what it was built from.
             features: hidden features, [B, T, C].
             frame_mask: true where a row has sound, [B, T]; None: everywhere.
-            chunk_frames: frames kept of a chunk; 800 are 10 s. What fits in one chunk is not cut at all.
+            chunk_frames: frames kept of a chunk; 80 are 1 s. What fits in one chunk is not cut at all.
         Raises:
             ConfigError: chunks of less than one frame.
         """
@@ -55,17 +58,19 @@ class ChunkedDecoder:
         self.decoder, self.features, self.frame_mask = decoder, features, frame_mask
         self.hop = decoder.samples_per_frame
         self.chunks = tuple(plan_chunks(features.shape[1], chunk_frames, receptive_field(config).halo))
-        self._cache = self._condition(self.chunks[0]) if len(self.chunks) == 1 else None
+        hoisted = len(self.chunks) == 1 or features.shape[0] * features.shape[1] <= CACHED_FRAMES
+        self._caches = [self._condition(chunk) for chunk in self.chunks] if hoisted else None
 
     def __call__(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
         """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]."""
-        if self._cache is not None:
-            return self.decoder.denoise(noisy, noise_level, self._cache)
+        if self._caches is not None and len(self.chunks) == 1:
+            return self.decoder.denoise(noisy, noise_level, self._caches[0])
         eps = torch.empty_like(noisy)
-        for chunk in self.chunks:
+        # The caches of a long text would grow with it; to make a chunk's own costs 2 % of its step.
+        caches = self._caches or map(self._condition, self.chunks)
+        for chunk, cache in zip(self.chunks, caches, strict=True):
             window = noisy[:, chunk.start * self.hop : chunk.end * self.hop]
-            # Caches of all chunks would grow with the length; a chunk's own costs 2 % of its step.
-            part = self.decoder.denoise(window, noise_level, self._condition(chunk))
+            part = self.decoder.denoise(window, noise_level, cache)
             skipped = (chunk.first - chunk.start) * self.hop
             kept = (chunk.last - chunk.first) * self.hop
             eps[:, chunk.first * self.hop : chunk.last * self.hop] = part[:, skipped : skipped + kept]

@@ -197,7 +197,7 @@ class Run:
         """Log the voice as a pyfunc (models from code, safetensors inside) and return its new version."""
         import mlflow
 
-        info, _ = checkpoint.load_voice_files(voice_folder)
+        info = checkpoint.check_voice(voice_folder)
         client = _client(self.uri)
         with _active_run(self):
             logged = mlflow.pyfunc.log_model(
@@ -374,6 +374,7 @@ def _signature() -> Any:
         outputs=Schema([ColSpec("binary", "audio"), ColSpec("long", "sampling_rate"), ColSpec("long", "num_samples")]),
         params=ParamSchema([
             ParamSpec("steps", "long", 50), ParamSpec("seed", "long", 0), ParamSpec("pace", "double", 1.0),
+            ParamSpec("sampler", "string", "ddpm"),
         ]),
     )  # fmt: skip
 

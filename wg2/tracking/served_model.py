@@ -31,7 +31,7 @@ class ServedVoice(PythonModel):
         Args:
             context: MLflow's; unused.
             model_input: a column `text`.
-            params: `steps` of denoising, `seed` of the noise and `pace` (2.0 is twice as fast).
+            params: `steps` of denoising, their rule (`sampler`), `seed` of the noise and `pace` (2.0 is twice as fast).
         """
         settings = dict(params or {})
         return pd.DataFrame([self._speak(text, settings) for text in model_input["text"]])

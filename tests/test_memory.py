@@ -1,0 +1,25 @@
+"""Memory does not grow with the length, but for the waveform itself and the hidden features at the frames' rate."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COPIES = 8
+"""Waveforms in memory at once: state, predicted noise, fresh noise, and the temporaries of a step."""
+
+
+def measured(minutes: int) -> dict[str, float]:
+    program = [sys.executable, str(ROOT / "benchmarks/memory.py"), "--config", str(ROOT / "configs/demo.toml")]
+    done = subprocess.run([*program, "--minutes", str(minutes)], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_four_minutes_take_no_more_memory_than_one_but_for_the_waveform():
+    """Hidden features of the demo at the waveform's rate would be 32 waveforms and more."""
+    one, four = measured(1), measured(4)
+    assert (one["seconds_of_audio"], four["seconds_of_audio"]) == (60, 240)
+    growth = four["peak_bytes"] - one["peak_bytes"]
+    assert growth < COPIES * (four["waveform_bytes"] - one["waveform_bytes"])
+    assert one["peak_bytes"] > one["waveform_bytes"]

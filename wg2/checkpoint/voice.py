@@ -1,0 +1,169 @@
+"""Voices: weights, and all that is needed to speak with them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wg2 import storage
+from wg2.checkpoint.folder import check_tensors, dump, finish_interrupted, load_folder, read_json, save_folder
+from wg2.checkpoint.plain import build
+from wg2.config import DiffusionConfig, ModelConfig, TextConfig
+from wg2.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_TENSORS, _FACTS = "model.safetensors", "voice.json"
+
+
+@dataclass(frozen=True)
+class TunedSchedule:
+    """A noise schedule that was searched for one voice.
+
+    Attributes:
+        sampler: that it was searched for.
+        betas: noise variance of each step, step 1 first.
+    """
+
+    sampler: str
+    betas: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """All that is needed to speak with the weights beside it.
+
+    Attributes:
+        model: the network's configuration.
+        diffusion: the noise that training covered.
+        text: how text becomes phones.
+        phones: the phone inventory, in the order of the embedding's rows 1, 2, ... (row 0 is padding).
+        sampling_rate: of the audio it makes, Hz.
+        samples_per_frame: the hop.
+        step: optimisation steps behind the weights.
+        dataset: identity (SHA-256) of the data set.
+        wg2_version: of the program that wrote it.
+        schedules: searched ones, at most one for each sampler and number of steps.
+    """
+
+    model: ModelConfig
+    diffusion: DiffusionConfig
+    text: TextConfig
+    phones: tuple[str, ...]
+    sampling_rate: int
+    samples_per_frame: int
+    step: int
+    dataset: str
+    wg2_version: str = ""
+    schedules: tuple[TunedSchedule, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wg2_version", self.wg2_version or metadata.version("wg2"))
+        if self.sampling_rate < 1 or self.step < 0:
+            raise CheckpointError(
+                f"got sampling_rate={self.sampling_rate} and step={self.step}, wanted at least 1 and at least 0"
+            )
+        if not self.phones or len(set(self.phones)) != len(self.phones):
+            raise CheckpointError(
+                f"phones: got {len(self.phones)} with {len(set(self.phones))} different, wanted each once"
+            )
+        if self.samples_per_frame != self.model.samples_per_frame:
+            raise CheckpointError(
+                f"samples_per_frame: got {self.samples_per_frame}, "
+                f"but the upsample factors multiply to {self.model.samples_per_frame}"
+            )
+
+
+def save_voice(folder: str | Path, weights: Mapping[str, "Tensor"], info: VoiceInfo) -> None:
+    """Write a voice folder, replacing the one that may be there.
+
+    Raises:
+        CheckpointError: the disk is full, or the place is not writable.
+    """
+    save_folder(Path(folder), _TENSORS, weights, _FACTS, {"voice": asdict(info)})
+
+
+def load_voice_files(folder: str | Path) -> tuple[VoiceInfo, dict[str, "Tensor"]]:
+    """Read a voice folder.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, not safetensors, or of another format version.
+    """
+    path = Path(folder)
+    finish_interrupted(path)
+    tensors, tree = load_folder(path, _TENSORS, _FACTS)
+    return _info(tree, path), tensors
+
+
+def read_voice(folder: str | Path) -> VoiceInfo:
+    """The facts of a voice, without its weights.
+
+    Raises:
+        CheckpointError: there is no voice.json, or it is damaged.
+    """
+    return _info(read_json(Path(folder) / _FACTS), Path(folder))
+
+
+def check_voice(folder: str | Path) -> VoiceInfo:
+    """The facts of a voice whose weights are whole; nothing of them is kept in memory, and torch is not needed.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    info = read_voice(folder)
+    check_tensors(Path(folder) / _TENSORS, read_json(Path(folder) / _FACTS))
+    return info
+
+
+def store_schedule(folder: str | Path, schedule: TunedSchedule) -> None:
+    """Keep a schedule with a voice, in the place of an older one for the same sampler and number of steps.
+
+    Only voice.json is written, whole or not at all: the weights stay as they are.
+
+    Raises:
+        CheckpointError: there is no voice in the folder.
+        StorageError: the disk is full, or the place is not writable.
+    """
+    tree, info = read_json(Path(folder) / _FACTS), read_voice(folder)
+    kept = [old for old in info.schedules if (old.sampler, len(old.betas)) != (schedule.sampler, len(schedule.betas))]
+    tuned = replace(info, schedules=(*kept, schedule))
+    storage.write_bytes(str(Path(folder) / _FACTS), dump({**tree, "voice": asdict(tuned)}).encode())
+
+
+def weights_digest(folder: str | Path) -> str:
+    """SHA-256 of a voice's weights, as its voice.json states it.
+
+    Raises:
+        CheckpointError: there is no readable voice.json.
+    """
+    return str(read_json(Path(folder) / _FACTS)["sha256"])
+
+
+def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
+    facts = tree.get("voice")
+    if isinstance(facts, Mapping):
+        facts = {"schedules": [], **facts}  # voices from before there was a search have none
+    return build(VoiceInfo, facts, str(folder / _FACTS))
+
+
+def load_weights(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> None:
+    """Load `tensors` into `module`: the same names and shapes, all of them.
+
+    Raises:
+        CheckpointError: naming the first tensor that does not fit, and both shapes.
+    """
+    wanted = module.state_dict()
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            raise CheckpointError(f"{where}: no tensor {name} (wanted shape {list(tensor.shape)}); another model?")
+        if tensors[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{where}: {name}: got shape {list(tensors[name].shape)}, wanted {list(tensor.shape)}; "
+                "the model's configuration is not the one that was trained"
+            )
+    for name in tensors:
+        if name not in wanted:
+            raise CheckpointError(f"{where}: unknown tensor {name} {list(tensors[name].shape)}; another model?")
+    module.load_state_dict(dict(tensors))
