@@ -8,27 +8,32 @@ import json
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
-from wg2 import storage
+from wg2 import corpus, storage
 from wg2.config import Config, load
-from wg2.dataset import units
+from wg2.dataset import acoustic_model, units
 from wg2.dataset.discovery import Work, discover
 from wg2.dataset.ledger import Description, Ledger, open_dataset
-from wg2.dataset.manifest import Manifest, in_words
+from wg2.dataset.manifest import Manifest, identity, in_words
+from wg2.dataset.outliers import Exclusions, exclusions
 from wg2.dataset.preparation import Recipe, UnitPreparer
+from wg2.dataset.splits import SplitRule
 from wg2.errors import DatasetError
+from wg2.evaluation import data_report
 from wg2.text.phonemes import ALL_SYMBOLS
 
-_ROUNDS = 3
-"""How often the units are tried whose worker died."""
+_DEATHS = 3
+"""After how many deaths of workers in a row, with no unit finished between them, the job gives up."""
+_DEATH = (RayActorError, NodeDiedError, ObjectLostError, WorkerCrashedError, OutOfMemoryError)
+"""What Ray says when a process or a machine has gone."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,8 @@ class PrepareSummary:
 class UnitWorker:
     """The actor of the pool: one unit a call."""
 
-    def __init__(self, root: str, config_hash: str, recipe: Recipe) -> None:
-        self._settings = (root, config_hash, recipe)
+    def __init__(self, root: str, config_hash: str, recipe: Recipe, rule: SplitRule) -> None:
+        self._settings, self._rule = (root, config_hash, recipe), rule
         self._preparer: UnitPreparer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +79,7 @@ class UnitWorker:
         reason.
         """
         self._preparer = self._preparer or UnitPreparer(*self._settings)
-        manifest = self._preparer.prepare(units.from_json(str(batch["unit"][0])))
+        manifest = self._preparer.prepare(units.unpack(bytes(batch["unit"][0])).in_splits(self._rule))
         node = ray.get_runtime_context().get_node_id()
         return {"manifest": np.array([json.dumps(asdict(manifest))]), "node": np.array([node])}
 
@@ -90,24 +95,38 @@ def run(config: Config) -> PrepareSummary:
     """
     start, config = time.monotonic(), runtime.absolute(config)
     hop, root = config.model.samples_per_frame, config.dataset_dir
-    recipe = Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout)
+    recipe = _with_model(Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout), config)
     ledger = Ledger(root, recipe.settings())
     work = discover(config.corpus, config.prepare, ledger)
     before = len(work.done)
     print(f"prepare: {before} of {before + len(work.pending)} units are done already", flush=True)
+    if config.prepare.dry_run:
+        return _plan(root, work, time.monotonic() - start)
     nodes = _make(recipe, ledger, work) if work.pending else ()
     limit = config.prepare.max_reject_fraction
-    ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit))
+    outliers = _outliers(root, work.done, config.prepare.max_outlier_z)
+    ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit, outliers))
     summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
+    if not data_report.is_current(root):
+        print(f"prepare: report in {data_report.write(root)}", flush=True)
     open_dataset(root).check_gate(limit)
     return summary
+
+
+def _plan(root: str, work: Work, seconds: float) -> PrepareSummary:
+    """Say what there is to do, and do nothing."""
+    held = ", ".join(f"{name} {count}" for name, count in work.splits.items())
+    print(
+        f"prepare: {work.utterances} utterances ({held}), {len(work.pending)} units to do; planned in {seconds:.1f} s"
+    )
+    return PrepareSummary(root, "", 0, 0.0, 0, {}, len(work.done), 0, (), seconds)
 
 
 def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
     """Make the pending units; the ids of the nodes that did.
 
-    A worker that dies takes its pool with it. What is committed stays, and the rest goes again, a few times: Ray's own
-    restarts have no bound for a unit that kills every worker that touches it.
+    A worker that dies takes its pool with it. What is committed stays, and the rest goes again, for as long as units
+    get done: Ray's own restarts have no bound for a unit that kills every worker that touches it.
     """
     UnitPreparer(ledger.root, ledger.config_hash, recipe)  # a bad lexicon or aligner shows before anything is written
     ledger.begin()
@@ -115,37 +134,66 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
     runtime.quiet_data()
     nodes: set[str] = set()
     with runtime.Progress("prepare", "utterances", work.utterances, work.utterances_done) as progress:
-        for rounds_left in reversed(range(_ROUNDS)):
+        deaths = 0
+        while work.pending:
+            before = len(work.pending)
             try:
-                for manifest, node in _results(recipe, ledger, list(work.pending.values())):
-                    work.finish(manifest)
+                for manifest, node in _results(recipe, ledger, work):
                     nodes.add(node)
-                    progress.advance(manifest.rows + manifest.rejected, f"{work.rejects} rejects")
-                break
-            except RayActorError as error:
-                _after_death(error, work, rounds_left)
+                    progress.advance(work.finish(manifest), _so_far(recipe, work))
+            except _DEATH as error:
+                progress.advance(work.finish_committed(ledger.committed()), _so_far(recipe, work))
+                deaths = deaths + 1 if len(work.pending) == before else 1
+                _after_death(error, work, deaths)
     return tuple(sorted(nodes))
 
 
-def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:
+def _so_far(recipe: Recipe, work: Work) -> str:
+    return f"{work.num_samples / recipe.audio.sampling_rate / 3600:.3f} hours, {work.rejects} rejects"
+
+
+def _with_model(recipe: Recipe, config: Config) -> Recipe:
+    """The recipe with the acoustic model that the corpus trains, where it is to; trained by the driver, once."""
+    prepare = config.prepare
+    if prepare.aligner != "mfa" or not prepare.mfa.train_on_hours:
+        return recipe
+    model = acoustic_model.trained(config.dataset_dir, recipe, corpus.read(config.corpus))
+    if not storage.exists(model):  # a dry run: nothing can have been made with it, so there is nothing to compare
+        return replace(recipe, prepare=replace(prepare, aligner="sphinx"))
+    return replace(recipe, prepare=replace(prepare, mfa=replace(prepare.mfa, acoustic_model=model)))
+
+
+def _outliers(root: str, manifests: list[Manifest], max_z: float) -> Exclusions:
+    """Report the outliers, over all units; whom readers are to skip."""
+    shards = [
+        storage.join(root, manifest.shard) for manifest in sorted(manifests, key=lambda m: m.unit) if manifest.shard
+    ]
+    found = exclusions(root, shards, identity(manifests), max_z)
+    if found.excluded:
+        print(f"prepare: {len(found.excluded)} outliers beyond z {max_z:g} are excluded: see {root}/outliers.parquet")
+    return found
+
+
+def _after_death(error: BaseException, work: Work, deaths: int) -> None:
     names, why = ", ".join(list(work.pending)[:4]), str(error).partition("\n")[0]
-    if not rounds_left:
+    if deaths == _DEATHS:
         raise DatasetError(
-            f"a worker died {_ROUNDS} times, at one of {len(work.pending)} units ({names} ...): {why}; a crash of the "
+            f"a worker died {deaths} times, at one of {len(work.pending)} units ({names} ...): {why}; a crash of the "
             "aligner or a lack of memory; what is committed stays"
         ) from error
     print(f"prepare: a worker died ({why}); {len(work.pending)} units go again", flush=True)
 
 
-def _results(recipe: Recipe, ledger: Ledger, pending: list[str]) -> Iterator[tuple[Manifest, str]]:
+def _results(recipe: Recipe, ledger: Ledger, work: Work) -> Iterator[tuple[Manifest, str]]:
     """Manifests and node ids, as the units finish."""
+    pending = list(work.pending.values())
     size = min(recipe.prepare.workers or runtime.cpus(), len(pending))
     items = ray.data.from_items([{"unit": unit} for unit in pending], override_num_blocks=len(pending))
     with warnings.catch_warnings():  # max_restarts has no other way in, although this one is announced to go
         warnings.simplefilter("ignore", RayDeprecationWarning)
         results = items.map_batches(
             UnitWorker,
-            fn_constructor_args=(ledger.root, ledger.config_hash, recipe),
+            fn_constructor_args=(ledger.root, ledger.config_hash, recipe, work.rule),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=1,

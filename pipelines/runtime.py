@@ -29,7 +29,7 @@ import ray  # the variables above must come before
 from tqdm import tqdm
 
 from wg2 import storage
-from wg2.config import BUNDLED, Config
+from wg2.config import BUNDLED, Config, MfaConfig
 from wg2.errors import Wg2Error
 
 _OBJECT_STORE_BYTES = 256 * 2**20
@@ -151,7 +151,7 @@ def absolute(config: Config) -> Config:
     corpus, text, prepare = config.corpus, config.text, config.prepare
     root = corpus.root if corpus.root == BUNDLED else storage.absolute(corpus.root)
     text = replace(text, lexicon=_path(text.lexicon), grammar_cache=_path(text.grammar_cache))
-    prepare = replace(prepare, textgrids=_path(prepare.textgrids))
+    prepare = replace(prepare, textgrids=_path(prepare.textgrids), mfa=_absolute_mfa(prepare.mfa))
     train = replace(config.train, init=_voice(config.train.init), cache_dir=_path(config.train.cache_dir))
     return replace(config, dir=storage.absolute(config.dir), dataset=_path(config.dataset), text=text, prepare=prepare,
                    corpus=replace(corpus, root=root), train=train)  # fmt: skip
@@ -160,6 +160,12 @@ def absolute(config: Config) -> Config:
 def _voice(voice: str) -> str:
     """A voice's folder made absolute; a name in the registry stays."""
     return voice if voice.startswith("models:/") else _path(voice)
+
+
+def _absolute_mfa(mfa: MfaConfig) -> MfaConfig:
+    """A model may be a name, which is no path."""
+    model = mfa.acoustic_model
+    return replace(mfa, acoustic_model=_path(model) if "/" in model or model.endswith(".zip") else model)
 
 
 def _path(uri: str) -> str:

@@ -9,12 +9,10 @@ What is spoken already is not spoken again; see `wg2.evaluation.results` for wha
 import hashlib
 import json
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +22,13 @@ from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
+from pipelines.voices import VoiceFiles, find_voice, open_voice
 from wg2 import storage
-from wg2.checkpoint import VoiceInfo, check_voice
 from wg2.config import Config, SynthesizeConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, TextError
 from wg2.evaluation.results import Results, Task, median_rtf, rejection
 from wg2.text.frontend import Frontend
-from wg2.tracking import resolve_voice
 
 _SAVE_EVERY_S = 10.0
 _FEW_TASKS, _TASKS_IN_A_BLOCK = 256, 8
@@ -80,20 +77,6 @@ class SynthesisSummary:
     rows: tuple[dict[str, Any], ...]
 
 
-@dataclass(frozen=True)
-class _VoiceFiles:
-    """A voice folder as it travels to the workers, through Ray's object store."""
-
-    name: str
-    info: VoiceInfo
-    files: dict[str, bytes]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of voice.json, which holds the weights' own and the stored schedules."""
-        return hashlib.sha256(self.files["voice.json"]).hexdigest()
-
-
 class SpeakingWorker:
     """The actor of the pool: loads the voice once, speaks a sentence a call.
 
@@ -104,16 +87,9 @@ class SpeakingWorker:
     """
 
     def __init__(self, files: dict[str, bytes], folder: str, device: str) -> None:
-        from wg2 import load_voice
-
-        with tempfile.TemporaryDirectory(prefix="wg2-voice-") as place:
-            for name, data in files.items():
-                Path(place, name).write_bytes(data)
-            self._voice = load_voice(place, device)
+        self._voice = open_voice(files, device)
         self._folder = folder
         self._node = ray.get_runtime_context().get_node_id()
-        phones = tuple(phone for phone in self._voice.info.phones if phone[-1].isalnum())[:8]
-        self._voice.say(phones=phones, durations=[20] * len(phones), steps=3)  # the first pass is slow
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Speak a task; what became of it travels as JSON, so that all blocks have one schema."""
@@ -158,7 +134,7 @@ def run(config: Config) -> SynthesisSummary:
     """
     config = runtime.absolute(config)
     settings, folder = config.synthesize, config.synthesis_dir
-    voice = _find_voice(config)
+    voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
     sentences = _sentences(config, voice)
     tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler)
@@ -178,14 +154,7 @@ def run(config: Config) -> SynthesisSummary:
     return summary
 
 
-def _find_voice(config: Config) -> _VoiceFiles:
-    name = config.synthesize.voice or f"models:/{config.tracking.model_name}@champion"
-    place = resolve_voice(name, config.tracking_uri)
-    info = check_voice(place)  # damaged: refused here, before anything is written
-    return _VoiceFiles(name, info, {file: (place / file).read_bytes() for file in ("voice.json", "model.safetensors")})
-
-
-def _check_steps(settings: SynthesizeConfig, voice: _VoiceFiles) -> None:
+def _check_steps(settings: SynthesizeConfig, voice: VoiceFiles) -> None:
     most = voice.info.diffusion.num_steps
     for steps in settings.steps:
         if steps > most:
@@ -195,7 +164,7 @@ def _check_steps(settings: SynthesizeConfig, voice: _VoiceFiles) -> None:
 # --------------------------------------------------------------------------------------------------------- sentences
 
 
-def _sentences(config: Config, voice: _VoiceFiles) -> list[tuple[str, str]]:
+def _sentences(config: Config, voice: VoiceFiles) -> list[tuple[str, str]]:
     """(name, text) of everything to speak, each name once.
 
     Raises:
@@ -237,14 +206,15 @@ def _held_out(dataset: str) -> Iterator[tuple[str, str]]:
     for shard in info.shards:
         files, path = storage.filesystem(shard)
         table = pq.read_table(path, filesystem=files, columns=["utt_id", "text_norm"], filters=[("split", "=", "test")])
-        yield from zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
+        rows = zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
+        yield from ((utt_id, text) for utt_id, text in rows if utt_id not in info.excluded)
 
 
 # ---------------------------------------------------------------------------------------------------------- speaking
 
 
 def _speak_all(
-    settings: SynthesizeConfig, voice: _VoiceFiles, results: Results, pending: Sequence[Task], total: int
+    settings: SynthesizeConfig, voice: VoiceFiles, results: Results, pending: Sequence[Task], total: int
 ) -> None:
     """Speak the pending tasks; rows are saved as they come, so that a killed job goes on where it was."""
     results.forget(pending)
@@ -263,7 +233,7 @@ def _speak_all(
 
 
 def _with_new_workers(
-    settings: SynthesizeConfig, voice: _VoiceFiles, results: Results, pending: Sequence[Task]
+    settings: SynthesizeConfig, voice: VoiceFiles, results: Results, pending: Sequence[Task]
 ) -> Iterator[dict[str, Any]]:
     """The rows of all tasks. A worker that dies takes its pool with it: what is left goes again, a few times."""
     for rounds_left in reversed(range(_ROUNDS)):
@@ -278,7 +248,7 @@ def _with_new_workers(
 
 
 def _results(
-    settings: SynthesizeConfig, voice: _VoiceFiles, folder: str, pending: Sequence[Task]
+    settings: SynthesizeConfig, voice: VoiceFiles, folder: str, pending: Sequence[Task]
 ) -> Iterator[dict[str, Any]]:
     runtime.connect()
     runtime.quiet_data()
@@ -303,7 +273,7 @@ def _results(
 # ----------------------------------------------------------------------------------------------------------- results
 
 
-def _write_note(folder: str, voice: _VoiceFiles, results: Results, tasks: Sequence[Task]) -> None:
+def _write_note(folder: str, voice: VoiceFiles, results: Results, tasks: Sequence[Task]) -> None:
     """synthesis.json: who spoke, where, and how much."""
     rows = results.rows(tasks)
     note = {
@@ -319,7 +289,7 @@ def _write_note(folder: str, voice: _VoiceFiles, results: Results, tasks: Sequen
 
 
 def _summary(
-    config: Config, voice: _VoiceFiles, results: Results, tasks: Sequence[Task], pending: Sequence[Task]
+    config: Config, voice: VoiceFiles, results: Results, tasks: Sequence[Task], pending: Sequence[Task]
 ) -> SynthesisSummary:
     rows, new = results.rows(tasks), {task.key for task in pending}
     spoken = sum(row["key"] in new for row in rows)

@@ -1,19 +1,25 @@
 """What all tests share: where the recordings are."""
 
+import json
 import os
+import shlex
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from wg2 import bundled
+from wg2.config import MfaConfig
 
 settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples every time
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes, one runs the tests that start Ray, one by one and first; the other the rest by files."""
+    """Of two processes, one runs the tests that start Ray, in turn and first; the other the rest, by files."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else str(item.path)
@@ -33,3 +39,25 @@ def real_data() -> Path:
 def bundled_corpus() -> Path:
     """The corpus that comes with wg2, in LJSpeech layout."""
     return bundled.CORPUS
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The executable that answers as MFA 3.4.3 did, and the record of how it was called."""
+
+    config: MfaConfig
+    log: Path
+
+    def calls(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def call_sizes(self) -> list[int]:
+        return [len(call["transcripts"]) for call in self.calls()]
+
+
+@pytest.fixture
+def stand_in(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    monkeypatch.setenv("WG2_STAND_IN_LOG", str(tmp_path / "calls.jsonl"))
+    command = shlex.join([sys.executable, str(Path(__file__).parent / "alignment/mfa_stand_in.py")])
+    model = real_data / "mfa-3.4-outputs/kathleen_acoustic.zip"
+    return StandIn(MfaConfig(command=command, acoustic_model=str(model), timeout_s=60), tmp_path / "calls.jsonl")

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from wg2 import audio
 from wg2.config import AudioConfig
-from wg2.errors import AudioError, StorageError
+from wg2.errors import AudioError, SilenceError, StorageError
 
 RATE = 24_000
 CONFIG = AudioConfig()
@@ -85,6 +86,73 @@ def test_stereo_becomes_the_mean_of_its_channels():
     np.testing.assert_allclose(both.waveform, mean.waveform, atol=1e-6)
 
 
+STEREO = np.stack([tone(1.0, level=0.1), tone(1.0, level=0.3, hertz=440)], axis=1)
+DEAD_LEFT = np.stack([silence(1.0), tone(1.0)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "policy", "channel", "wanted"),
+    [
+        (STEREO, "mean", "mean", STEREO.mean(axis=1)),
+        (STEREO, "left", "left", STEREO[:, 0]),
+        (STEREO, "right", "right", STEREO[:, 1]),
+        (STEREO, "loudest", "right", STEREO[:, 1]),
+        (DEAD_LEFT, "mean", "right", DEAD_LEFT[:, 1]),
+        (DEAD_LEFT, "loudest", "right", DEAD_LEFT[:, 1]),
+        (STEREO[:, :1], "right", "mono", STEREO[:, 0]),
+        (np.stack([silence(1.0), tone(1.0), silence(1.0)], axis=1), "mean", "channel 2", tone(1.0)),
+    ],
+)
+def test_the_policy_chooses_the_channel_and_says_which(samples, policy, channel, wanted):
+    mono, name = audio.mix(samples, policy, "a")
+    assert name == channel
+    np.testing.assert_allclose(mono, wanted, atol=1e-7)
+
+
+def test_a_dead_channel_that_was_asked_for_is_refused():
+    with pytest.raises(SilenceError, match="a: the left channel is dead"):
+        audio.mix(DEAD_LEFT, "left", "a")
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "PCM_32"), ("WAV", "FLOAT"), ("FLAC", "PCM_24"),
+     ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")],
+)  # fmt: skip
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000, 96_000])
+def test_every_format_at_every_rate_becomes_the_same_clip(container, subtype, rate):
+    if container == "MP3" and rate > 48_000:
+        pytest.skip("MP3 has no such rate")
+    stereo = np.repeat(tone(1.0, rate)[:, None], 2, axis=1)
+    clip = audio.normalise(wav(stereo, rate, container, subtype), "a", CONFIG)
+    assert clip.sampling_rate == RATE
+    assert len(clip.waveform) == pytest.approx(RATE, abs=0.06 * RATE)  # MP3 pads its frames
+    middle = clip.waveform[RATE // 4 : 3 * RATE // 4]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) * RATE / len(middle) == pytest.approx(997, abs=2)
+    assert clip.lufs == pytest.approx(CONFIG.target_lufs, abs=0.1)
+
+
+def test_the_signal_to_noise_ratio_of_speech_like_bursts_is_that_of_their_powers():
+    noise = np.random.default_rng(0).normal(0, 0.001, 4 * RATE).astype(np.float32)
+    bursts = noise + np.where(np.arange(4 * RATE) // RATE % 2, tone(4.0, level=0.1), 0).astype(np.float32)
+    assert audio.snr_db(bursts, RATE) == pytest.approx(10 * np.log10(0.1**2 / 2 / 0.001**2), abs=1)
+
+
+def test_flat_tops_count_as_clipped_and_single_peaks_do_not():
+    clicks = silence(1.0)
+    clicks[::100] = 1.0
+    assert audio.clipped_fraction(clicks[:, None]) == 0.0
+    clicks[:240] = -1.0
+    assert audio.clipped_fraction(clicks[:, None]) == pytest.approx(240 / RATE)
+
+
+def test_an_offset_is_taken_out_and_measured():
+    clip = audio.normalise(wav(tone(1.0) + np.float32(0.05)), "a", CONFIG)
+    assert clip.quality.dc == pytest.approx(0.05, abs=1e-4)
+    assert abs(clip.waveform.mean()) < 1e-4
+
+
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
 def test_resampling_keeps_a_tone_and_the_length(rate):
     resampled = audio.resample(tone(1.0, rate), rate, RATE)
@@ -127,6 +195,15 @@ def test_a_tone_has_the_loudness_of_the_standard():
     assert audio.loudness(tone(5.0, 48_000, level=1.0), 48_000) == pytest.approx(-3.01, abs=0.05)
 
 
+@pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 48_000])
+@pytest.mark.parametrize("seconds", [0.45, 0.49, 0.55, 1.0, 3.333])
+def test_loudness_is_that_of_pyloudnorm(rate, seconds):
+    dice = np.random.default_rng(0)
+    envelope = np.repeat(10 ** dice.uniform(-4, -0.5, size=100), int(seconds * rate) // 100 + 1)
+    speech = (dice.normal(size=len(envelope)) * envelope).astype(np.float32)
+    assert audio.loudness(speech, rate) == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(speech), abs=1e-3)
+
+
 def test_the_gain_stops_before_the_peak_clips_and_the_true_loudness_is_told():
     click = tone(2.0, level=0.005)
     click[RATE] = 0.9
@@ -162,8 +239,8 @@ def test_recordings_of_no_use_are_refused(samples, message):
 
 
 def test_the_shortest_possible_files_are_refused_not_crashed_on():
-    for samples in range(1, 30):
-        with pytest.raises(AudioError, match="after trimming"):
+    for samples in range(1, 30):  # a single one is nothing but an offset
+        with pytest.raises(AudioError, match="after trimming" if samples > 1 else "silent"):
             audio.normalise(wav(tone(1.0)[1 : samples + 1]), "U7", CONFIG)
 
 

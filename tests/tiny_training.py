@@ -67,7 +67,7 @@ def dataset(root: Path) -> DatasetInfo:
     rows = [_row(name) for name in sorted(LENGTHS)]
     storage.write_bytes(f"{root}/{shard}", parquet(rows, utterance_schema(RATE), 5))
     splits, samples = {"train": 12, "val": 2}, sum(LENGTHS.values())
-    manifest = Manifest("s-0", ledger.config_hash, "", splits, samples, "s-0", shard, {}, "")
+    manifest = Manifest("s-0", ledger.config_hash, "", 0, "", splits, samples, "s-0", shard, {}, "")
     write_unit(str(root), manifest)
     ledger.commit([manifest], Description(RATE, HOP, ALL_SYMBOLS, SplitRule(0, 0), 0.0))
     return open_dataset(str(root))

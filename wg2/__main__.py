@@ -4,6 +4,9 @@ python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -
 python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
+python -m wg2 dataset verify runs/demo/dataset
+python -m wg2 listening make --system 12=runs/demo/synthesis/12 --system 6=runs/demo/synthesis/6 -o listening.html
+python -m wg2 listening summarize listening-*.csv
 
 Heavy parts are imported by the word that needs them, so that `--help` answers at once.
 """
@@ -15,7 +18,8 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from wg2.config.speaking import Sampler
-from wg2.errors import Wg2Error
+from wg2.errors import DatasetError, Wg2Error
+from wg2.evaluation.listening import command as listening
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
     _add_tune(words)
+    report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
+    report.add_argument("path", help="folder or s3:// prefix")
+    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
+    report.set_defaults(run=_dataset_report)
+    listening.add_words(words)
+    verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
+    verify.add_argument("path", help="folder or s3:// prefix")
+    verify.set_defaults(run=_dataset_verify)
     return parser
 
 
@@ -125,21 +137,10 @@ def describe(config: Any) -> dict[str, int | float | str]:
 
 
 def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.facts import dataset_facts
     from wg2.dataset.ledger import open_dataset
 
-    info = open_dataset(arguments.path)
-    rows = {
-        "utterances": info.num_utterances,
-        "hours": f"{info.hours:.3f}",
-        "splits": ", ".join(f"{name} {count}" for name, count in info.splits.items()),
-        "rejects": info.rejects,
-        "sampling_rate": f"{info.sampling_rate} Hz",
-        "samples_per_frame": info.samples_per_frame,
-        "phones": " ".join(info.phones),
-        "shards": len(info.shards),
-        "identity": info.identity,
-    }
-    for name, value in rows.items():
+    for name, value in dataset_facts(open_dataset(arguments.path)).items():
         print(f"{name:18} {value}")
 
 
@@ -171,6 +172,27 @@ def _tuning_report(voice: str, steps: int, sampler: str, found: Any) -> str:
     betas = " ".join(f"{beta:.4g}" for beta in found.schedule.betas)
     kept = f"kept in {voice}: betas {betas}" if found.improved else f"nothing better was found; {voice} is unchanged"
     return "\n".join([*lines, kept])
+
+
+def _dataset_report(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.evaluation import data_report
+
+    print(data_report.write(arguments.path, arguments.output))
+
+
+def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.ledger import open_dataset
+    from wg2.dataset.verify import violations
+
+    count = 0
+    for line in violations(arguments.path):
+        print(" ".join(line.split()))
+        count += 1
+    if count:
+        raise DatasetError(f"{arguments.path}: {count} violations; prepare it again into another folder")
+    info = open_dataset(arguments.path)
+    what = f"{info.num_utterances} utterances, {info.hours:.3f} hours, {info.rejects} rejects"
+    print(f"{arguments.path}: {what}: all in order")
 
 
 if __name__ == "__main__":

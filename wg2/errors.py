@@ -3,10 +3,22 @@
     Wg2Error                 one clear line for a user; the command line prints it and exits 1
     |-- ConfigError          a configuration file, a flag, or two settings that contradict each other
     |-- StorageError         a path or an object that cannot be read or written
+    |   `-- MissingError     there is no such file or object
     |-- CorpusError          a corpus that cannot be read at all
+    |-- BookError            a book that cannot be read, or that holds nothing to speak
+    |-- ListeningError       a listening test that cannot be made, or answers that do not belong to it
     |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
-    |   |-- AudioError       undecodable, empty, silent, too short or too long
-    |   |-- TextError        no pronounceable word, or no transcript
+    |   |-- AudioError       its sound
+    |   |   |-- DamagedError     empty, undecodable, truncated, NaN
+    |   |   |-- SamplingRateError  a rate that no speech is recorded at
+    |   |   |-- OffsetError      a constant offset (DC) beyond the limit
+    |   |   |-- ClippingError    too many samples at full scale
+    |   |   |-- NoiseError       too little between speech and noise
+    |   |   |-- SilenceError     nothing to hear
+    |   |   `-- LengthError      too short or too long
+    |   |-- TextError        no pronounceable word
+    |   |   `-- TranscriptError  no transcript
+    |   |-- PaceError        more or fewer phones a second than anybody speaks: another text, or a wrong rate
     |   `-- AlignmentError   words and sound that do not fit
     |-- DatasetError         a data set that breaks an invariant, is incomplete or does not match the model
     |-- ShapeError           tensors whose shapes do not fit
@@ -31,8 +43,20 @@ class StorageError(Wg2Error):
     """A path or an object cannot be read or written."""
 
 
+class MissingError(StorageError):
+    """There is no such file or object, and trying again would not help."""
+
+
 class CorpusError(Wg2Error):
     """The corpus as a whole cannot be read."""
+
+
+class BookError(Wg2Error):
+    """A book cannot be read, or holds nothing that can be spoken."""
+
+
+class ListeningError(Wg2Error):
+    """A listening test cannot be made, or its answers cannot be read."""
 
 
 class UtteranceError(Wg2Error):
@@ -40,11 +64,47 @@ class UtteranceError(Wg2Error):
 
 
 class AudioError(UtteranceError):
-    """The audio is undecodable, empty, silent, too short or too long."""
+    """The audio cannot be used."""
+
+
+class DamagedError(AudioError):
+    """The audio is empty, undecodable or truncated, or holds NaN."""
+
+
+class SamplingRateError(AudioError):
+    """The audio claims a sampling rate at which no speech is recorded."""
+
+
+class OffsetError(AudioError):
+    """The audio lies beside zero by more than is taken out."""
+
+
+class ClippingError(AudioError):
+    """Too many samples are cut off at full scale."""
+
+
+class NoiseError(AudioError):
+    """Speech is not far enough above the noise."""
+
+
+class SilenceError(AudioError):
+    """There is nothing to hear."""
+
+
+class LengthError(AudioError):
+    """The audio is too short or too long."""
 
 
 class TextError(UtteranceError):
-    """The text has no pronounceable word, or there is none."""
+    """The text has no pronounceable word."""
+
+
+class TranscriptError(TextError):
+    """The utterance has no transcript."""
+
+
+class PaceError(UtteranceError):
+    """More or fewer phones a second than anybody speaks."""
 
 
 class AlignmentError(UtteranceError):

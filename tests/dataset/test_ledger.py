@@ -25,7 +25,8 @@ def make(root: str, name: str, config=CONFIG, rows: int = 9, rejects: int = 0) -
     ledger.begin()
     shard = attempt_path("shards", name)
     storage.write_bytes(storage.join(root, shard), name.encode())
-    manifest = Manifest(unit=name, config_hash=ledger.config_hash, inputs_sha256="i" + name, num_samples=rows * 24000,
+    manifest = Manifest(unit=name, config_hash=ledger.config_hash, inputs_sha256="i" + name, utterances=rows + rejects,
+                        ids_sha256="d" + name, num_samples=rows * 24000,
                         splits={"train": rows} if rows else {}, sha256="s" + name, shard=shard, rejects_shard="",
                         rejects={"audio/AudioError": rejects} if rejects else {})  # fmt: skip
     write_unit(root, manifest)

@@ -51,7 +51,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
         shard = attempt_path("shards", unit)
         storage.write_bytes(f"{root}/{shard}", parquet([row(n) for n in names], utterance_schema(24000), 3))
         splits = {"train": len(names) - 1, "val": 1}
-        manifests.append(Manifest(unit, ledger.config_hash, "", splits, 1, unit, shard, {}, ""))
+        manifests.append(Manifest(unit, ledger.config_hash, "", 0, "", splits, 1, unit, shard, {}, ""))
         write_unit(root, manifests[-1])
     ledger.commit(manifests, Description(24000, HOP, ALL_SYMBOLS, SplitRule(0, 0), 0.0))
     return open_dataset(root)

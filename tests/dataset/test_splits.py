@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wg2.dataset.splits import TRAIN, find_rule, text_hash
+from wg2.dataset.splits import TRAIN, SplitFinder, find_rule, text_hash
 
 TEXTS = st.lists(st.text("abcde ", min_size=1, max_size=6), min_size=1, max_size=60)
 FRACTIONS = st.floats(0, 0.4)
@@ -46,3 +46,13 @@ def test_the_held_out_texts_stay_held_out_from_a_growing_corpus_only_by_hash():
 
 def test_one_text_is_trained_on():
     assert find_rule(["only"], 0.5, 0.5).split("only") == TRAIN
+
+
+@given(st.lists(st.text(max_size=3), min_size=1), st.floats(0, 1), st.floats(0, 1))
+def test_the_finder_counts_what_the_rule_gives(texts: list[str], val: float, test: float):
+    finder = SplitFinder()
+    for text in texts:
+        finder.add(text)
+    rule = finder.rule(val, test)
+    splits = [rule.split(text) for text in texts]
+    assert finder.count(rule) == {name: splits.count(name) for name in ("test", "train", "val")}

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wg2.corpus import Recording
 from wg2.dataset.splits import SplitRule
-from wg2.dataset.units import Unit, cut, from_json, safe_name
+from wg2.dataset.units import Unit, cut, safe_name, unpack
 
 RULE = SplitRule(0, 0)
 SPEAKERS = st.lists(st.sampled_from(["LJ", "../x", "a/b", "a_b", ""]), max_size=40)
@@ -15,7 +17,7 @@ def recordings(speakers, root="/corpus"):
 
 @given(SPEAKERS, st.integers(1, 7))
 def test_every_recording_is_in_one_unit_of_its_speaker_in_corpus_order(speakers: list[str], size: int):
-    units = list(cut(recordings(speakers), RULE, "/corpus", size))
+    units = list(cut(recordings(speakers), "/corpus", size))
     assert sorted(e.recording.utt_id for u in units for e in u.entries) == sorted(
         f"id{n}" for n in range(len(speakers))
     )
@@ -29,8 +31,9 @@ def test_every_recording_is_in_one_unit_of_its_speaker_in_corpus_order(speakers:
 
 @given(SPEAKERS)
 def test_a_unit_survives_the_journey_to_a_worker(speakers: list[str]):
-    for unit in cut(recordings(speakers), RULE, "/corpus", 3):
-        assert from_json(unit.to_json()) == unit
+    for unit in cut(recordings(speakers), "/corpus", 3):
+        assert unpack(unit.pack()) == unit
+        assert unpack(unit.in_splits(RULE).pack()) == unit.in_splits(RULE)
 
 
 @given(st.text(max_size=100))
@@ -53,16 +56,23 @@ def only(units) -> Unit:
 
 
 def test_the_inputs_do_not_depend_on_where_the_corpus_lies():
-    here = only(cut(recordings(["LJ"] * 3, "/here"), RULE, "/here", 9))
-    there = only(cut(recordings(["LJ"] * 3, "s3://there"), RULE, "s3://there/", 9))
+    here = only(cut(recordings(["LJ"] * 3, "/here"), "/here", 9))
+    there = only(cut(recordings(["LJ"] * 3, "s3://there"), "s3://there/", 9))
     assert here.inputs_sha256 == there.inputs_sha256
     assert here.entries[0].source == "wavs/id0.wav"
 
 
-def test_the_inputs_change_with_a_text_a_recording_or_a_split():
+def test_the_inputs_change_with_a_text_a_recording_its_file_or_a_split():
     base = recordings(["LJ"] * 3)
-    first = only(cut(base, RULE, "/corpus", 9)).inputs_sha256
-    other_text = [*base[:2], Recording("id2", "/corpus/wavs/id2.wav", "Another text", "", "LJ")]
-    assert only(cut(other_text, RULE, "/corpus", 9)).inputs_sha256 != first
-    assert only(cut(base[:2], RULE, "/corpus", 9)).inputs_sha256 != first
-    assert only(cut(base, SplitRule(2**64, 2**64), "/corpus", 9)).inputs_sha256 != first
+    unit = only(cut(base, "/corpus", 9)).in_splits(RULE)
+    changed = (replace(base[2], **change) for change in ({"text": "Another"}, {"version": "7-7"}, {"start_s": 1.0}))
+    for other in ([*base[:2], recording] for recording in changed):
+        assert only(cut(other, "/corpus", 9)).in_splits(RULE).inputs_sha256 != unit.inputs_sha256
+    assert only(cut(base[:2], "/corpus", 9)).in_splits(RULE).inputs_sha256 != unit.inputs_sha256
+    assert unit.in_splits(SplitRule(2**64, 2**64)).inputs_sha256 != unit.inputs_sha256
+    assert unit.in_splits(RULE).inputs_sha256 == unit.inputs_sha256
+
+
+def test_a_plan_takes_less_memory_than_its_texts():
+    unit = only(cut(recordings(["LJ"] * 256), "/corpus", 256))
+    assert len(unit.pack()) < 256 * 40

@@ -3,10 +3,9 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,11 +13,14 @@ import pytest
 
 from pipelines import prepare as job
 from pipelines import runtime
+from pipelines.synthesize import _held_out
 from wg2.audio import decode_flac
 from wg2.config import load
+from wg2.dataset import units
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
-from wg2.errors import DatasetError, StorageError
+from wg2.errors import ConfigError, DatasetError, StorageError
+from wg2.evaluation import data_report
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -120,6 +122,10 @@ class TestTheBundledCorpus:
         assert record["units_made"] == 4
         assert len(record["nodes"]) == 1
 
+    def test_the_job_leaves_a_report_of_the_data_set(self, whole: Path):
+        assert data_report.is_current(f"{whole}/dataset")
+        assert (whole / "dataset/report.html").read_text().count("<audio ") == data_report.PLAYERS
+
     def test_a_second_run_does_nothing_and_says_so(self, whole: Path):
         before = state(whole)
         out = succeeded(prepare(whole))
@@ -132,64 +138,6 @@ class TestTheBundledCorpus:
         line = failed_in_one_line(prepare(whole, "--audio.target-lufs", "-20"))
         assert "audio.target_lufs: -23.0, now -20.0" in line
         assert state(whole) == before
-
-
-def processes_of(session: int) -> dict[int, str]:
-    """Command lines of the living processes of a session."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if folder.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
-                found[int(folder.name)] = (folder / "cmdline").read_text()
-        except (OSError, IndexError):
-            continue
-    return found
-
-
-def wait_until(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def kill_with_its_ray(driver: subprocess.Popen) -> None:
-    """SIGKILL the driver; Ray's processes, which outlive it for a moment, and their folder go too."""
-    lines = " ".join(processes_of(driver.pid).values())
-    driver.kill()
-    driver.wait()
-    wait_until(lambda: not processes_of(driver.pid), 10)
-    for pid in processes_of(driver.pid):
-        os.kill(pid, signal.SIGKILL)
-    for folder in Path("/tmp").glob("wg2-ray-*"):
-        if str(folder) in lines:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_killed_job_goes_on_where_it_was(whole: Path, tmp_path: Path):
-    one_worker = [*COMMAND, "--dir", str(tmp_path), "--prepare.workers", "1"]
-    driver = subprocess.Popen(one_worker, env=environment(), cwd="/", start_new_session=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    try:
-        assert wait_until(lambda: manifests(tmp_path) or driver.poll() is not None, 300)
-    finally:
-        kill_with_its_ray(driver)
-    done = {path.name: path.read_bytes() for path in manifests(tmp_path)}
-    assert 1 <= len(done) < 4, "the kill came too late to show anything"
-    assert not (tmp_path / "dataset/dataset.json").exists()
-
-    out = succeeded(prepare(tmp_path))
-    assert f"{len(done)} of 4 units are done already" in out
-    assert {path.name: path.read_bytes() for path in manifests(tmp_path) if path.name in done} == done
-    assert rows(tmp_path) == rows(whole)
-    assert open_dataset(f"{tmp_path}/dataset").identity == open_dataset(f"{whole}/dataset").identity
-    named = {Path(shard).name for shard in open_dataset(f"{tmp_path}/dataset").shards}
-    assert {path.name for path in (tmp_path / "dataset/shards").iterdir()} == named
 
 
 @pytest.fixture
@@ -222,7 +170,7 @@ class TestFailures:
         assert sorted(row["utt_id"] for row in rows(folder)) == ["DEMO-004", "DEMO-005", "DEMO-006"]
         refused = rejects(folder)
         assert {name: row["error_class"] for name, row in refused.items()} == {
-            "DEMO-001": "StorageError", "DEMO-002": "AudioError", "DEMO-003": "AudioError"}  # fmt: skip
+            "DEMO-001": "MissingError", "DEMO-002": "DamagedError", "DEMO-003": "DamagedError"}  # fmt: skip
         assert {row["stage"] for row in refused.values()} == {"read", "audio"}
         assert all(row["message"] and row["source"] for row in refused.values())
 
@@ -239,18 +187,70 @@ class TestFailures:
         assert not manifests(tmp_path)
         assert not (tmp_path / "dataset/dataset.json").exists()
 
-    def test_a_worker_that_dies_once_costs_only_its_unit(self, small_corpus: Path, tmp_path: Path, monkeypatch):
+    def test_workers_that_die_once_at_every_unit_do_not_end_the_job(
+        self, small_corpus: Path, tmp_path: Path, monkeypatch
+    ):
         monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=1))
-        summary = job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
-        assert (summary.utterances, summary.units_made) == (6, 1)
-        assert (tmp_path / "died").read_text() == "x"
+        flags = ["--prepare.unit-utterances", "2", "--prepare.workers", "1"]
+        summary = job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus), *flags]))
+        assert (summary.utterances, summary.units_made) == (6, 3)
+        assert deaths(tmp_path / "died") == [1, 1, 1]
 
     def test_a_unit_that_kills_every_worker_ends_the_job(self, small_corpus: Path, tmp_path: Path, monkeypatch):
         monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=99))
         with pytest.raises(DatasetError, match=r"a worker died 3 times, at one of 1 units"):
             job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
-        assert (tmp_path / "died").read_text() == "xxx"
+        assert deaths(tmp_path / "died") == [3]
         assert not (tmp_path / "dataset/dataset.json").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
+def test_mfa_trains_a_model_once_and_aligns_with_it(tmp_path: Path, stand_in, real_data: Path):
+    """The stand-in knows four of these eight recordings, if they are not trimmed."""
+    flags = ["--dir", str(tmp_path), "--corpus.root", f"{real_data}/kathleen", "--corpus.limit", "8",
+             "--audio.trim-db", "200", "--prepare.aligner", "mfa", "--prepare.mfa.command", stand_in.config.command,
+             "--prepare.mfa.train-on-hours", "0.001", "--prepare.max-reject-fraction", "1"]  # fmt: skip
+    summary = job.run(load(flags))
+    assert {row["align"]["backend"] for row in rows(tmp_path)} == {"mfa"}
+    assert (summary.utterances, summary.rejects_by_reason) == (4, {"align/AlignmentError": 4})
+    (model,) = (tmp_path / "dataset/models").iterdir()
+    assert model.read_bytes() == Path(stand_in.config.acoustic_model).read_bytes()
+    assert [call["arguments"][0] for call in stand_in.calls()].count("train") == 1
+
+    calls = len(stand_in.calls())
+    assert job.run(load(flags)).units_made == 0
+    assert len(stand_in.calls()) == calls
+    with pytest.raises(ConfigError, match=r"prepare\.mfa\.train_on_hours: 0\.001, now 0\.002"):
+        job.run(load([*flags, "--prepare.mfa.train-on-hours", "0.002"]))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")
+def test_outliers_are_reported_and_another_limit_needs_no_other_units(small_corpus: Path, tmp_path: Path):
+    dataset = f"{tmp_path}/run/dataset"
+    flags = ["--dir", str(tmp_path / "run"), "--corpus.root", str(small_corpus), "--prepare.test-fraction", "0.5"]
+    job.run(load(flags))
+    report = pq.read_table(f"{dataset}/outliers.parquet").to_pylist()
+    assert len(report) == 6
+    assert [row["z"] for row in report] == sorted((row["z"] for row in report), reverse=True)
+    held_out = [row["utt_id"] for row in report if row["split"] == "test"]
+    assert len(held_out) >= 2
+    assert {utt_id for utt_id, _ in _held_out(dataset)} == set(held_out)
+
+    best = held_out[-1]
+    limit = next(row["z"] for row in report if row["utt_id"] == best)  # what is worse than the best is excluded
+    worse = {row["utt_id"] for row in report if row["z"] > limit}
+    more = ["--prepare.max-outlier-z", repr(limit), "--prepare.max-reject-fraction", "0.99"]
+    summary = job.run(load([*flags, *more]))
+    assert (summary.units_made, summary.utterances, summary.rejects) == (0, 6 - len(worse), len(worse))
+    assert open_dataset(dataset).excluded == worse
+    assert [utt_id for utt_id, _ in _held_out(dataset)] == [best]
 
 
 def run_unwrapped(folder: Path, *flags: str) -> None:
@@ -262,19 +262,25 @@ def run_unwrapped(folder: Path, *flags: str) -> None:
 
 
 def dies(record: Path, times: int) -> type[job.UnitWorker]:
-    """A worker whose process ends, without a word, at its first calls."""
+    """A worker whose process ends, without a word, at its first calls for each unit."""
 
     class Dying(job.UnitWorker):
         def __call__(self, batch):
+            name = units.unpack(bytes(batch["unit"][0])).name
             with record.open("a+") as stream:
                 stream.seek(0)
-                if len(stream.read()) < times:
-                    stream.write("x")
+                if stream.read().split().count(name) < times:
+                    stream.write(f"{name}\n")
                     stream.flush()
                     os._exit(1)
             return super().__call__(batch)
 
     return Dying
+
+
+def deaths(record: Path) -> list[int]:
+    """How many there were at each unit."""
+    return list(Counter(record.read_text().split()).values())
 
 
 def broken_line(corpus: Path) -> tuple[str, ...]:
@@ -296,9 +302,25 @@ BAD = {
     "a metadata line with a missing field": (broken_line, "metadata.csv:7"),
     "a lexicon with a wrong line": (broken_lexicon, "my.dict"),
     "TextGrids without a folder": (lambda _: ("--prepare.aligner", "textgrid"), "prepare.textgrids"),
+    "TextGrids in a folder that is not there": (
+        lambda _: ("--prepare.aligner", "textgrid", "--prepare.textgrids", "/no/grids"),
+        "prepare.textgrids: there is no folder /no/grids",
+    ),
+    "an aligner that is not installed": (
+        lambda _: ("--prepare.aligner", "mfa", "--prepare.mfa.command", "wg2-no-mfa"),
+        "there is no program 'wg2-no-mfa' here; install it with",
+    ),
     "an unknown key": (lambda _: ("--corpus.rot", "x"), "corpus.rot"),
     "a value of the wrong type": (lambda _: ("--prepare.unit-utterances", "ten"), "unit-utterances"),
 }
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(small_corpus: Path, tmp_path: Path):
+    flags = ("--corpus.root", str(small_corpus), "--prepare.dry-run", "True", "--prepare.unit-utterances", "4")
+    out = succeeded(prepare(tmp_path / "run", *flags))
+    assert "6 utterances (" in out
+    assert "2 units to do" in out
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -139,3 +139,16 @@ def test_most_real_numbers_are_read_as_the_corpus_reads_them(normalizer: Normali
 def _said(text: str) -> list[str]:
     plain = "".join(char if char.isalpha() else " " for char in text.lower())
     return [word for word in plain.split() if word != "and"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("about 120 men", "about one hundred twenty men"),
+        ("7,020 for Middlesex", "seven thousand twenty for Middlesex"),
+        ("a hundred and one dogs, 3 cats", "a hundred and one dogs, three cats"),
+        ("between 100 and 5 men", "between one hundred and five men"),
+    ],
+)
+def test_hundreds_are_read_without_and_where_that_is_the_style(text: str, spoken: str):
+    assert Normalizer(hundreds_and=False)(text) == spoken

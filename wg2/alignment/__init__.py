@@ -38,7 +38,8 @@ class Alignment:
     Attributes:
         words: one for each word of the request, in order; phones are ARPAbet with stress, from the request's own
             pronunciations.
-        score: the back end's own figure of quality, higher is better (sphinx: mean acoustic log-likelihood a frame).
+        score: the back end's own figure of quality, higher is better (sphinx: mean acoustic log-likelihood a frame;
+            mfa: the same over speech; textgrid: 0).
         backend: 'sphinx', 'mfa' or 'textgrid'.
     """
 

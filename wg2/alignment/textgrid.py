@@ -4,7 +4,11 @@ A TextGrid is in the time of the source recording; `AlignmentRequest.offset_s` s
 """
 
 import codecs
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from praatio.utilities import errors as praatio_errors
 from praatio.utilities import textgrid_io
@@ -30,6 +34,18 @@ ARPABET = frozenset([*_CONSONANTS, *(f"{vowel}{stress}" for vowel in _VOWELS for
 """The phones that are accepted."""
 _DAMAGE = (praatio_errors.PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError)
 
+_EDGES = r"xmin ?= ?-?([\d.]+)\s+xmax ?= ?([\d.]+)\s+"
+_HEAD = re.compile(
+    r'\s*File type ?= ?"ooTextFile"\s+Object class ?= ?"TextGrid"\s+'
+    rf"{_EDGES}tiers\? <exists>\s+size ?= ?(?P<size>\d+)\s+item ?\[\]:?\s+"
+)
+_ENTRY = re.compile(rf'intervals ?\[\d+\]:?\s+{_EDGES}text ?= ?"((?:[^"]|"")*)"\s*')
+_TIER = re.compile(
+    r'item ?\[\d+\]:?\s+class ?= ?"IntervalTier"\s+name ?= ?"(?P<name>(?:[^"]|"")*)"\s+'
+    r"xmin ?= ?-?[\d.]+\s+xmax ?= ?(?P<end>[\d.]+)\s+intervals ?: size ?= ?(?P<size>\d+)\s*"
+    r'(?P<entries>(?:intervals ?\[\d+\]:?\s+xmin ?= ?-?[\d.]+\s+xmax ?= ?[\d.]+\s+text ?= ?"(?:[^"]|"")*"\s*)*)'
+)
+
 Tiers = Mapping[str, tuple[Interval, ...]]
 
 
@@ -50,7 +66,7 @@ class TextGridAligner:
     def _result(self, request: AlignmentRequest) -> Alignment | AlignmentError:
         uri = storage.join(self._folder, f"{request.utt_id}.TextGrid")
         try:
-            return _alignment(request, parse(_decoded(storage.read_bytes(uri))))
+            return to_alignment(request, parse(decoded(storage.read_bytes(uri))))
         except StorageError as error:
             return AlignmentError(
                 f"{request.utt_id}: {error}; put its TextGrid there or choose another prepare.aligner"
@@ -66,7 +82,7 @@ def parse(text: str) -> Tiers:
         AlignmentError: it is not a TextGrid, or it is truncated.
     """
     try:
-        tiers = textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
+        tiers = _long_tiers(text) or textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
         parsed = {str(tier["name"]): _intervals(tier) for tier in tiers if tier["class"] == "IntervalTier"}
         ends = {str(tier["name"]): float(tier["xmax"]) for tier in tiers}
     except _DAMAGE as error:
@@ -74,6 +90,25 @@ def parse(text: str) -> Tiers:
     for name, intervals in parsed.items():
         _check_complete(name, intervals, ends[name])
     return parsed
+
+
+def _long_tiers(text: str) -> list[dict[str, Any]]:
+    """Tiers of the long format, as praatio gives them, at a sixth of its price; none where anything else is there."""
+    head = _HEAD.match(text)
+    tiers, end = [], head.end() if head else 0
+    for tier in _TIER.finditer(text):
+        entries = [(start, stop, _unquoted(label)) for start, stop, label in _ENTRY.findall(tier["entries"])]
+        if tier.start() != end or len(entries) != int(tier["size"]):
+            return []
+        end = tier.end()
+        tiers.append(
+            {"class": "IntervalTier", "name": _unquoted(tier["name"]), "xmax": tier["end"], "entries": entries}
+        )
+    return tiers if head and end == len(text) and len(tiers) == int(head["size"]) else []
+
+
+def _unquoted(label: str) -> str:
+    return label.strip().replace('""', '"')
 
 
 def _intervals(tier: Mapping[str, Sequence[tuple[str, str, str]]]) -> tuple[Interval, ...]:
@@ -89,8 +124,12 @@ def _check_complete(name: str, intervals: Sequence[Interval], end_s: float) -> N
         )
 
 
-def _decoded(data: bytes) -> str:
-    """Praat writes UTF-8, or UTF-16 with a byte order mark."""
+def decoded(data: bytes) -> str:
+    """The text of a TextGrid file: Praat writes UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        AlignmentError: it is neither.
+    """
     encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
         return data.decode(encoding)
@@ -98,7 +137,12 @@ def _decoded(data: bytes) -> str:
         raise AlignmentError(f"not {encoding} text: {error}; export it again") from error
 
 
-def _alignment(request: AlignmentRequest, tiers: Tiers) -> Alignment:
+def to_alignment(request: AlignmentRequest, tiers: Tiers) -> Alignment:
+    """The request's words in the time of its waveform, from the tiers 'words' and 'phones'; score 0.
+
+    Raises:
+        AlignmentError: other words, unknown phones, or times outside the audio.
+    """
     words = [interval for interval in _tier(tiers, "words") if interval.label not in PAUSES]
     phones = [interval for interval in _tier(tiers, "phones") if interval.label not in PAUSES]
     seconds = len(request.waveform) / request.sampling_rate
@@ -120,7 +164,8 @@ def _tier(tiers: Tiers, name: str) -> tuple[Interval, ...]:
 
 def _key(text: str) -> str:
     """What is compared of a word: its letters and digits."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in plain if character.isalnum())
 
 
 def _match(words: Sequence[Word], intervals: Sequence[Interval]) -> list[Interval]:
@@ -149,9 +194,14 @@ def _take(word: Word, rest: list[Interval], index: int, last: bool) -> Interval:
     return Interval(word.text, taken[0].start_s, taken[-1].end_s)
 
 
-def _phones(word: Interval, phones: Sequence[Interval]) -> list[Interval]:
-    """The phones whose middle lies in `word`."""
-    inside = [phone for phone in phones if word.start_s <= (phone.start_s + phone.end_s) / 2 <= word.end_s]
+def _middle(phone: Interval) -> float:
+    return (phone.start_s + phone.end_s) / 2
+
+
+def _phones(word: Interval, phones: Sequence[Interval]) -> Sequence[Interval]:
+    """The phones, which are in order, whose middle lies in `word`."""
+    first = bisect_left(phones, word.start_s, key=_middle)
+    inside = phones[first : bisect_right(phones, word.end_s, lo=first, key=_middle)]
     strange = next((phone.label for phone in inside if phone.label not in ARPABET), None)
     if strange in UNKNOWN:
         raise AlignmentError(f"'{word.label}' is spoken '{strange}' there; add it to the aligner's dictionary")

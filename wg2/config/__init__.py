@@ -8,10 +8,10 @@ A TOML file becomes *earlier arguments* of the same parser as the flags, so both
 Each part of the program is given its own section, never the whole tree. The field docstrings are the `--help`.
 """
 
-from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, PrepareConfig, TextConfig
+from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, MfaConfig, PrepareConfig, TextConfig
 from wg2.config.model import DecoderConfig, DiffusionConfig, EncoderConfig, ModelConfig, ResamplingConfig
 from wg2.config.parse import load
-from wg2.config.speaking import Sampler, SynthesizeConfig
+from wg2.config.speaking import BookConfig, Sampler, SynthesizeConfig
 from wg2.config.training import AugmentConfig, TrackingConfig, TrainConfig
 from wg2.config.tree import Config, digest
 
@@ -19,11 +19,13 @@ __all__ = [
     "BUNDLED",
     "AudioConfig",
     "AugmentConfig",
+    "BookConfig",
     "Config",
     "CorpusConfig",
     "DecoderConfig",
     "DiffusionConfig",
     "EncoderConfig",
+    "MfaConfig",
     "ModelConfig",
     "PrepareConfig",
     "ResamplingConfig",

@@ -1,6 +1,6 @@
 """Where the recordings are, and what the data set makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
@@ -15,9 +15,11 @@ class CorpusConfig:
     """Where the recordings are."""
 
     root: str = BUNDLED
-    """Folder or s3:// prefix of the corpus; 'bundled' is the small one that comes with wg2."""
-    layout: Literal["ljspeech"] = "ljspeech"
-    """How the corpus is laid out: metadata.csv (id|raw|normalised) beside wavs/."""
+    """Folder or s3:// prefix of the corpus, or a manifest file; 'bundled' is the small one that comes with wg2."""
+    layout: Literal["ljspeech", "librispeech", "libritts", "manifest"] = "ljspeech"
+    """How the corpus is laid out. ljspeech: metadata.csv (id|raw|normalised) beside wavs/. librispeech:
+    speaker/chapter/*.flac with *.trans.txt. libritts: speaker/chapter/*.wav with *.normalized.txt. manifest: a CSV or
+    JSONL file with uri, text, and optionally utt_id, speaker, text_norm, start_s, end_s."""
     limit: int = 0
     """Use only the first N utterances; 0 uses all."""
 
@@ -36,6 +38,17 @@ class AudioConfig:
 
     sampling_rate: int = 24_000
     """Samples a second (Hz) of the data set and of the voice."""
+    channel: Literal["mean", "left", "right", "loudest"] = "mean"
+    """What becomes of a recording with several channels; each row records it. A dead channel is not in the mean."""
+    remove_dc: bool = True
+    """Take out a constant offset (DC)."""
+    max_dc: float = 0.1
+    """Largest offset (share of full scale) that is taken out; beyond it the recording is refused."""
+    max_clipped_fraction: float = 0.01
+    """Largest share of samples in flat tops at full scale, of 3 samples or more; 1 turns the check off."""
+    min_snr_db: float = 0.0
+    """Lowest signal-to-noise ratio (dB) that is kept: 95th over 10th percentile of the power in 20 ms frames. 0 turns
+    the check off."""
     trim_db: float = 45.0
     """Edges quieter than the loudest part by this much (dB) are silence."""
     trim_margin_s: float = 0.1
@@ -46,6 +59,8 @@ class AudioConfig:
     """Shortest utterance (s) that is kept, after trimming."""
     max_s: float = 30.0
     """Longest utterance (s) that is kept, after trimming."""
+    max_source_s: float = 300.0
+    """Longest recording (s) of an utterance that is decoded at all, before trimming."""
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -54,8 +69,9 @@ class AudioConfig:
             ConfigError: a rate, a level or a length that makes no sense.
         """
         levels = {"trim_db": (TINY, 200), "target_lufs": (-70, 0)}
-        lengths = {"trim_margin_s": (0, 60), "min_s": (0, inf), "max_s": (TINY, inf)}
-        check_ranges("audio", self, {"sampling_rate": (4000, 192_000), **levels, **lengths})
+        lengths = {"trim_margin_s": (0, 60), "min_s": (0, inf), "max_s": (TINY, inf), "max_source_s": (TINY, inf)}
+        quality = {"max_dc": (0, 1), "max_clipped_fraction": (0, 1), "min_snr_db": (0, 100)}
+        check_ranges("audio", self, {"sampling_rate": (4000, 192_000), **levels, **lengths, **quality})
 
 
 @dataclass(frozen=True)
@@ -66,16 +82,44 @@ class TextConfig:
     """Where the corpus has a normalised transcript of its own, start from that; else from the raw one."""
     lexicon: str = ""
     """File of own pronunciations, 'WORD  P1 P2 ...' a line in ARPAbet with stress; wins over the others."""
+    hundreds_and: bool = True
+    """Read 120 as 'one hundred and twenty'; else as 'one hundred twenty', as LJSpeech's reader does."""
     grammar_cache: str = ""
     """Folder of the compiled normalisation grammar; default: $WG2_CACHE, else ~/.cache/wg2."""
+
+
+@dataclass(frozen=True)
+class MfaConfig:
+    """The Montreal Forced Aligner, for the aligner 'mfa'."""
+
+    command: str = "mfa"
+    """How it is started on every worker, e.g. 'micromamba run -n mfa mfa'; version 3."""
+    acoustic_model: str = "english_us_arpa"
+    """Zip file or s3:// object with ARPAbet phones, or the name of a model that `mfa model download` fetched."""
+    train_on_hours: float = 0.0
+    """Hours of the corpus on which `mfa train` makes the acoustic model, for an accent that has none; 0 takes
+    `acoustic_model`."""
+    timeout_s: float = 600.0
+    """Seconds that one call may take beyond the length of its audio; then it is killed with its children."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a negative time.
+        """
+        check_ranges("prepare.mfa", self, {"train_on_hours": (0, inf), "timeout_s": (TINY, inf)})
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
     """How the data set is made."""
 
-    aligner: Literal["sphinx", "textgrid"] = "sphinx"
-    """Who finds the phones in the sound: pocketsphinx (embedded), or TextGrids that you have."""
+    aligner: Literal["sphinx", "mfa", "textgrid"] = "sphinx"
+    """Who finds the phones in the sound: pocketsphinx (embedded), the Montreal Forced Aligner (for real corpora; a
+    program of its own), or TextGrids that you have."""
+    mfa: MfaConfig = field(default_factory=MfaConfig)
+    """The Montreal Forced Aligner."""
     textgrids: str = ""
     """Folder of ID.TextGrid files for the aligner 'textgrid', in the time of the source recordings."""
     unit_utterances: int = 256
@@ -90,6 +134,15 @@ class PrepareConfig:
     """Share of the texts held out for evaluation sets. At least one text."""
     max_reject_fraction: float = 0.05
     """The job fails, after keeping everything good, when more than this share was rejected."""
+    max_outlier_z: float = 0.0
+    """Utterances with a phone length or a score this many robust standard deviations off are excluded; 0 only reports
+    the outliers (outliers.parquet)."""
+    min_phones_per_s: float = 1.0
+    """Slowest utterance (phones a second) that is kept: fewer have another text than the recording."""
+    max_phones_per_s: float = 20.0
+    """Fastest utterance (phones a second) that is kept: more have another text, or a wrong sampling rate."""
+    dry_run: bool = False
+    """Only say what there is to do."""
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -99,4 +152,5 @@ class PrepareConfig:
         """
         shares = ("val_fraction", "test_fraction", "max_reject_fraction")
         counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
-        check_ranges("prepare", self, {**counts, **dict.fromkeys(shares, (0, 1))})
+        limits = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf), "max_outlier_z": (0, inf)}
+        check_ranges("prepare", self, {**counts, **limits, **dict.fromkeys(shares, (0, 1))})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from wg2.config.ranges import check_ranges
+from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
 
 Sampler = Literal["ddpm", "ddim", "dpm-solver", "unipc"]
@@ -50,3 +50,66 @@ class SynthesizeConfig:
         if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
         check_ranges("synthesize", self, dict.fromkeys(("limit", "workers", "seed"), (0, inf)))
+
+
+@dataclass(frozen=True)
+class BookConfig:
+    """How a whole book is spoken."""
+
+    source: str = ""
+    """The book: an EPUB or a plain text file (UTF-8)."""
+    voice: str = ""
+    """A checkpoint folder or models:/NAME@ALIAS; default: the registered champion of this configuration."""
+    steps: int = 50
+    """Denoising steps."""
+    seed: int = 0
+    """Seed of the book: the noise of a sentence follows from it, from the sentence's number and from the attempt."""
+    pace: float = 1.0
+    """Speed: 2.0 speaks twice as fast."""
+    workers: int = 0
+    """Speaking actors; 0 takes one for each CPU of the cluster but one, at least one."""
+    use_gpu: bool = False
+    """Give each actor a GPU."""
+    block_sentences: int = 16
+    """Sentences in a unit of work: what a killed job loses at most, for each actor."""
+    max_characters: int = 400
+    """A longer sentence is cut at its marks, or between words."""
+    on_unspeakable: Literal["fail", "skip"] = "fail"
+    """A sentence that cannot be spoken (another script) has the book refused, with a list, or is left out."""
+    attempts: int = 3
+    """How often a sentence is spoken, with another seed each, until the recogniser understands it; 0 does not check."""
+    max_wer: float = 0.6
+    """Word error rate up to which a sentence is understood; on good recordings the recogniser's own is up to 0.5."""
+    target_lufs: float = -20.0
+    """Loudness of the whole book (ITU-R BS.1770), LUFS; lower where a peak forbids it."""
+    pause_clause_s: float = 0.1
+    """Silence (s) after a part of a sentence that was too long."""
+    pause_sentence_s: float = 0.25
+    """Silence (s) after a sentence, beside the pause that the voice itself makes at the mark."""
+    pause_paragraph_s: float = 0.6
+    """Silence (s) after a paragraph."""
+    pause_heading_s: float = 1.2
+    """Silence (s) after a heading, and where the scene changes."""
+    pause_chapter_s: float = 2.5
+    """Silence (s) after a chapter."""
+    bitrate: int = 64_000
+    """Bits a second of the AAC audio in the M4B and in the read-along EPUB."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number that is out of its range.
+        """
+        pauses = [f"pause_{where}_s" for where in ("clause", "sentence", "paragraph", "heading", "chapter")]
+        limits = {
+            **dict.fromkeys(("workers", "seed", "attempts", "max_wer"), (0.0, inf)),
+            **dict.fromkeys(pauses, (0.0, 60.0)),
+            "steps": (2, inf),
+            "pace": (TINY, 1 / TINY),
+            "block_sentences": (1, inf),
+            "max_characters": (40, inf),
+            "target_lufs": (-70.0, 0.0),
+            "bitrate": (16_000, 512_000),
+        }
+        check_ranges("book", self, limits)

@@ -8,7 +8,7 @@ from typing import Any
 from wg2 import storage
 from wg2.config.data import AudioConfig, CorpusConfig, PrepareConfig, TextConfig
 from wg2.config.model import DiffusionConfig, ModelConfig
-from wg2.config.speaking import SynthesizeConfig
+from wg2.config.speaking import BookConfig, SynthesizeConfig
 from wg2.config.training import TrackingConfig, TrainConfig
 from wg2.errors import ConfigError
 
@@ -37,6 +37,8 @@ class Config:
     """How the model is trained."""
     synthesize: SynthesizeConfig = field(default_factory=SynthesizeConfig)
     """What is spoken, and how."""
+    book: BookConfig = field(default_factory=BookConfig)
+    """How a whole book is spoken."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """MLflow."""
 
@@ -54,6 +56,11 @@ class Config:
     def synthesis_dir(self) -> str:
         """Where the synthesised audio is."""
         return storage.join(self.dir, "synthesis")
+
+    @property
+    def books_dir(self) -> str:
+        """Where the spoken books are."""
+        return storage.join(self.dir, "books")
 
     @property
     def tracking_uri(self) -> str:

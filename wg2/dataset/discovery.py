@@ -1,9 +1,11 @@
 """What there is to do: a corpus, cut into units, against the ledger of a data set."""
 
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wg2 import bundled, corpus
-from wg2.config import BUNDLED, CorpusConfig, PrepareConfig
+from wg2 import corpus
+from wg2.config import CorpusConfig, PrepareConfig
 from wg2.dataset import units
 from wg2.dataset.ledger import Ledger
 from wg2.dataset.manifest import Manifest
@@ -16,15 +18,20 @@ class Work:
 
     Attributes:
         rule: who is held out.
-        utterances: in the whole corpus.
+        splits: utterances of the whole corpus in each split.
         done: manifests of the units that are committed.
-        pending: the other units by name, as `units.to_json` writes them: a tenth of what the objects take.
+        pending: the other units by name, as `Unit.pack` writes them, still without their splits.
     """
 
     rule: SplitRule
-    utterances: int = 0
+    splits: Mapping[str, int]
     done: list[Manifest] = field(default_factory=list)
-    pending: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def utterances(self) -> int:
+        """In the whole corpus."""
+        return sum(self.splits.values())
 
     @property
     def utterances_done(self) -> int:
@@ -32,34 +39,58 @@ class Work:
         return sum(manifest.rows + manifest.rejected for manifest in self.done)
 
     @property
+    def num_samples(self) -> int:
+        """Of audio, in the committed units."""
+        return sum(manifest.num_samples for manifest in self.done)
+
+    @property
     def rejects(self) -> int:
         """Refused, in the committed units."""
         return sum(manifest.rejected for manifest in self.done)
 
-    def finish(self, manifest: Manifest) -> None:
-        """One more unit is committed."""
+    def add(self, packed: bytes, manifest: Manifest | None, name: str) -> None:
+        """One more unit: done, when its manifest is of the same recordings, or to do."""
+        if manifest and self._is_of(manifest, packed):
+            self.done.append(manifest)
+        else:
+            self.pending[name] = packed
+
+    def finish(self, manifest: Manifest) -> int:
+        """One more unit is committed; how many utterances that are, kept or refused."""
         del self.pending[manifest.unit]
         self.done.append(manifest)
+        return manifest.rows + manifest.rejected
+
+    def finish_committed(self, committed: Mapping[str, Manifest]) -> int:
+        """The pending units that are committed, although nobody said so; how many utterances these are."""
+        found = [committed[name] for name in self.pending if name in committed]
+        return sum(self.finish(manifest) for manifest in found if self._is_of(manifest, self.pending[manifest.unit]))
+
+    def _is_of(self, manifest: Manifest, packed: bytes) -> bool:
+        """Whether a manifest is of the unit as it is now."""
+        return manifest.inputs_sha256 == units.unpack(packed).in_splits(self.rule).inputs_sha256
 
 
 def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Work:
-    """Read the corpus twice, once for the splits and once for the units; a unit whose recordings changed is to do.
+    """Read the corpus, once; a unit whose recordings changed is to do.
+
+    Who is held out depends on all texts, so the units wait, packed, until the corpus is read.
 
     Raises:
         ConfigError: the data set was begun with other settings.
         CorpusError: the corpus cannot be read.
+        StorageError: corpus or data set cannot be listed.
     """
-    finder = SplitFinder()
-    for recording in corpus.read(source):
-        finder.add(recording.text)
-    work = Work(finder.rule(prepare.val_fraction, prepare.test_fraction))
     committed = ledger.committed()
-    root = str(bundled.CORPUS) if source.root == BUNDLED else source.root
-    for unit in units.cut(corpus.read(source), work.rule, root, prepare.unit_utterances):
-        manifest = committed.get(unit.name)
-        work.utterances += len(unit.entries)
-        if manifest and manifest.inputs_sha256 == unit.inputs_sha256:
-            work.done.append(manifest)
-        else:
-            work.pending[unit.name] = unit.to_json()
+    finder = SplitFinder()
+    packed = deque[tuple[str, bytes]]()
+    for unit in units.cut(corpus.read(source), corpus.folder(source), prepare.unit_utterances):
+        for entry in unit.entries:
+            finder.add(entry.recording.text)
+        packed.append((unit.name, unit.pack()))
+    rule = finder.rule(prepare.val_fraction, prepare.test_fraction)
+    work = Work(rule, finder.count(rule))
+    while packed:
+        name, unit_bytes = packed.popleft()
+        work.add(unit_bytes, committed.get(name), name)
     return work

@@ -13,11 +13,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wg2 import storage
 from wg2.dataset.manifest import Manifest, count_splits, dump, identity, in_words, read_manifest, reasons
+from wg2.dataset.outliers import Exclusions
+from wg2.dataset.outliers import read as read_exclusions
 from wg2.dataset.schema import SCHEMA_VERSION
 from wg2.dataset.splits import SplitRule
 from wg2.errors import ConfigError, DatasetError
@@ -42,6 +44,7 @@ class DatasetInfo:
         rejects_shards: uris of the Parquet files of refused utterances.
         splits: utterances in each split.
         rejects_by_reason: refused utterances by 'stage/error class', the commonest first.
+        excluded: names of outliers (dataset/outliers.py): their rows are in the shards, readers skip them.
     """
 
     root: str
@@ -58,6 +61,7 @@ class DatasetInfo:
     rejects_shards: tuple[str, ...]
     splits: Mapping[str, int]
     rejects_by_reason: Mapping[str, int]
+    excluded: frozenset[str] = frozenset()
 
     def check_gate(self, max_reject_fraction: float) -> None:
         """Complain when too much was refused.
@@ -84,6 +88,7 @@ class Description:
         phones: the inventory.
         split_rule: who is held out.
         max_reject_fraction: of the gate.
+        outliers: whom readers skip; they count as rejected.
     """
 
     sampling_rate: int
@@ -91,6 +96,7 @@ class Description:
     phones: tuple[str, ...]
     split_rule: SplitRule
     max_reject_fraction: float
+    outliers: Exclusions = field(default_factory=Exclusions)
 
 
 class Ledger:
@@ -135,10 +141,9 @@ class Ledger:
             DatasetError: no utterance was kept.
         """
         units = sorted(manifests, key=lambda manifest: manifest.unit)
-        if not any(unit.rows for unit in units):
-            raise DatasetError(
-                f"{self.root}: no utterance was kept: {in_words(reasons(units))}; see {self.root}/rejects"
-            )
+        if sum(unit.rows for unit in units) <= len(description.outliers.excluded):
+            why = in_words(reasons(units) | description.outliers.by_reason)
+            raise DatasetError(f"{self.root}: no utterance was kept: {why}; see {self.root}/rejects")
         uri, data = storage.join(self.root, "dataset.json"), dump(self._document(units, description))
         if storage.exists(uri) and storage.read_bytes(uri) == data:
             return False
@@ -147,22 +152,24 @@ class Ledger:
         return True
 
     def _document(self, units: Sequence[Manifest], description: Description) -> dict[str, Any]:
-        rate = description.sampling_rate
-        rejected, kept = sum(unit.rejected for unit in units), sum(unit.rows for unit in units)
-        limit = description.max_reject_fraction
+        rate, outliers, limit = description.sampling_rate, description.outliers, description.max_reject_fraction
+        skipped = len(outliers.excluded)
+        kept, rejected = sum(unit.rows for unit in units) - skipped, sum(unit.rejected for unit in units) + skipped
+        num_samples = sum(unit.num_samples for unit in units) - outliers.num_samples
         return {
             "schema_version": SCHEMA_VERSION,
             "config_hash": self.config_hash,
-            "identity": identity(units),
+            "identity": identity(units, outliers.names),
             "sampling_rate": rate,
             "samples_per_frame": description.samples_per_frame,
             "phones": list(description.phones),
-            "splits": count_splits(units),
+            "splits": count_splits(units, outliers.splits),
             "split_rule": {key: f"{value:017x}" for key, value in asdict(description.split_rule).items()},
             "num_utterances": kept,
-            "hours": sum(unit.num_samples for unit in units) / rate / 3600,
+            "hours": num_samples / rate / 3600,
             "rejects": rejected,
-            "rejects_by_reason": reasons(units),
+            "rejects_by_reason": reasons(units) | outliers.by_reason,
+            "outliers": asdict(outliers),
             "gate": {"max_reject_fraction": limit, "passed": rejected <= limit * (kept + rejected)},
             "units": [asdict(unit) for unit in units],
             "config": self._config,
@@ -218,6 +225,12 @@ def open_dataset(root: str) -> DatasetInfo:
         raise DatasetError(f"{uri}: damaged ({error!r}); run pipelines/prepare.py again") from error
 
 
+def read_document(root: str) -> Mapping[str, Any]:
+    """`dataset.json` as it is, of a data set that `open_dataset` accepts."""
+    document: Mapping[str, Any] = json.loads(storage.read_bytes(storage.join(root, "dataset.json")))
+    return document
+
+
 def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
     if document["schema_version"] != SCHEMA_VERSION:
         raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {SCHEMA_VERSION}; "
@@ -230,6 +243,7 @@ def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
         phones=tuple(document["phones"]),
         shards=tuple(storage.join(root, unit["shard"]) for unit in units if unit["shard"]),
         rejects_shards=tuple(storage.join(root, unit["rejects_shard"]) for unit in units if unit["rejects_shard"]),
+        excluded=frozenset(read_exclusions(document).names),
         **{key: document[key] for key in plain},
     )
 

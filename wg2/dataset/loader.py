@@ -84,7 +84,7 @@ class UtteranceIndex:
     """
 
     def __init__(self, info: DatasetInfo, split: str, speaker: str = "", cache_dir: str = "") -> None:
-        tables = [_light_table(uri, shard, split) for shard, uri in enumerate(info.shards)]
+        tables = [_light_table(uri, shard, split, info.excluded) for shard, uri in enumerate(info.shards)]
         self.info = info
         self.table = pa.concat_tables(tables).sort_by("utt_id") if tables else pa.table({})
         if not self.table.num_rows:
@@ -267,8 +267,8 @@ class _Lists:
         return values
 
 
-def _light_table(uri: str, shard: int, split: str) -> pa.Table:
-    """A shard's rows of one split, without audio; 'shard' and 'row' say where the audio is.
+def _light_table(uri: str, shard: int, split: str, excluded: frozenset[str]) -> pa.Table:
+    """A shard's rows of one split, without audio and outliers; 'shard' and 'row' say where the audio is.
 
     Raises:
         DatasetError: the shard is missing or damaged.
@@ -281,7 +281,8 @@ def _light_table(uri: str, shard: int, split: str) -> pa.Table:
     count = table.num_rows
     table = table.append_column("shard", pa.array(np.full(count, shard, dtype=np.int32)))
     table = table.append_column("row", pa.array(np.arange(count, dtype=np.int64)))
-    return table.replace_schema_metadata(None).filter(pc.field("split") == split)
+    skipped = pc.field("utt_id").isin(pa.array(sorted(excluded), pa.string()))
+    return table.replace_schema_metadata(None).filter((pc.field("split") == split) & ~skipped)
 
 
 def _of_speaker(table: pa.Table, speaker: str, where: str) -> pa.Table:

@@ -21,6 +21,8 @@ class Manifest:
         unit: its name.
         config_hash: of the settings that it was made with.
         inputs_sha256: of the recordings that it was made from.
+        utterances: how many these are: each is in the rows or in the rejects.
+        ids_sha256: of their ids.
         splits: rows in each split.
         num_samples: of audio, over all rows.
         sha256: of the shard's bytes.
@@ -33,6 +35,8 @@ class Manifest:
     unit: str
     config_hash: str
     inputs_sha256: str
+    utterances: int
+    ids_sha256: str
     splits: Mapping[str, int]
     num_samples: int
     sha256: str
@@ -79,9 +83,14 @@ def read_manifest(uri: str) -> Manifest:
         raise DatasetError(f"{uri}: damaged manifest ({error}); delete it and run prepare again") from error
 
 
-def identity(units: Iterable[Manifest]) -> str:
-    """SHA-256 over the units' contents: the same data, the same identity, whoever made it and where."""
-    text = "\n".join(sorted(f"{unit.unit} {unit.sha256}" for unit in units))
+def identity(units: Iterable[Manifest], excluded: Iterable[str] = ()) -> str:
+    """SHA-256 over the units' contents: the same data, the same identity, whoever made it and where.
+
+    Args:
+        units: whose rows it is.
+        excluded: names of utterances that readers skip.
+    """
+    text = "\n".join([*sorted(f"{unit.unit} {unit.sha256}" for unit in units), *sorted(excluded)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -98,12 +107,13 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "none"
 
 
-def count_splits(units: Iterable[Manifest]) -> dict[str, int]:
-    """Utterances in each split."""
+def count_splits(units: Iterable[Manifest], excluded: Iterable[str] = ()) -> dict[str, int]:
+    """Utterances in each split, less the splits of those `excluded`."""
     counts: Counter[str] = Counter()
     for unit in units:
         counts.update(unit.splits)
-    return dict(sorted(counts.items()))
+    counts.subtract(excluded)
+    return dict(sorted((split, count) for split, count in counts.items() if count))
 
 
 def dump(value: Mapping[str, Any]) -> bytes:

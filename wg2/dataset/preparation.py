@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -12,17 +12,18 @@ import pyarrow.parquet as pq
 from wg2 import audio, storage
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.backends import make_aligner
+from wg2.alignment.backends import settings as aligner_settings
 from wg2.alignment.frames import TimedTokens, to_frames
 from wg2.config import AudioConfig, PrepareConfig, TextConfig
 from wg2.corpus import Recording
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.schema import REJECT_SCHEMA, SCHEMA_VERSION, utterance_schema, validate
 from wg2.dataset.units import Entry, Unit
-from wg2.errors import AlignmentError, DatasetError, StorageError, UtteranceError
+from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, TranscriptError, UtteranceError
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
-PREP_VERSION = "1"
+PREP_VERSION = "3"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
 
 T = TypeVar("T")
@@ -49,7 +50,10 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         text, prepare = asdict(self.text), asdict(self.prepare)
-        del text["grammar_cache"], prepare["workers"], prepare["max_reject_fraction"]
+        del text["grammar_cache"]
+        for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "dry_run", "mfa"):
+            del prepare[not_the_rows]
+        prepare |= aligner_settings(self.prepare)
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
         versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}
@@ -78,6 +82,15 @@ class Reject:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """A file of the corpus."""
+
+    uri: str = ""
+    data: bytes = b""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class _Utterance:
     """A recording that is ready for the aligner."""
 
@@ -88,8 +101,9 @@ class _Utterance:
     words: tuple[Word, ...]
 
     def request(self) -> AlignmentRequest:
-        return AlignmentRequest(self.entry.recording.utt_id, self.clip.waveform, self.clip.sampling_rate, self.words,
-                                offset_s=self.clip.start_s)  # fmt: skip
+        recording, clip = self.entry.recording, self.clip
+        return AlignmentRequest(recording.utt_id, clip.waveform, clip.sampling_rate, self.words,
+                                offset_s=clip.start_s - recording.start_s)  # fmt: skip
 
 
 class UnitPreparer:
@@ -107,12 +121,14 @@ class UnitPreparer:
         self._recipe = recipe
         self._frontend = Frontend(recipe.text)
         self._aligner = make_aligner(recipe.prepare)
+        self._last = _Source()
 
     def prepare(self, unit: Unit) -> Manifest:
         """Make a unit's rows, write them, then commit the unit.
 
         Raises:
-            StorageError: the data set cannot be written.
+            StorageError: the data set cannot be written, or a recording that is there cannot be read: no fault of
+                the utterance, so it is no reject, and the unit is made again by the next run.
         """
         rejects: list[Reject] = []
         ready = [u for entry in unit.entries if (u := self._ready(entry, rejects))]
@@ -122,22 +138,49 @@ class UnitPreparer:
         write_unit(self._root, manifest)
         return manifest
 
+    def requests(self, entries: Iterable[Entry]) -> Iterator[AlignmentRequest]:
+        """What an aligner would be given, of the recordings that are good."""
+        return (utterance.request() for entry in entries if (utterance := self._ready(entry, [])))
+
     def _ready(self, entry: Entry, rejects: list[Reject]) -> _Utterance | None:
         """Read, decode, normalise, pronounce; None when the utterance was refused."""
         recording = entry.recording
-        data = _attempt(entry, "read", rejects, lambda: storage.read_bytes(recording.uri))
-        if data is None:
+        source = _attempt(entry, "read", rejects, lambda: self._source(recording.uri))
+        if source is None:
             return None
-        clip = _attempt(entry, "audio", rejects, lambda: audio.normalise(data, recording.utt_id, self._recipe.audio))
-        said = _attempt(entry, "text", rejects, lambda: self._said(recording)) if clip else None
-        if clip is None or said is None:
+        clip = _attempt(entry, "audio", rejects, lambda: self._clip(recording, source.data))
+        if clip is None:
             return None
-        return _Utterance(entry, clip, hashlib.sha256(data).hexdigest(), *said)
+        said = _attempt(entry, "text", rejects, lambda: self._said(recording, clip))
+        if said is None:
+            return None
+        return _Utterance(entry, clip, source.sha256, *said)
 
-    def _said(self, recording: Recording) -> tuple[str, tuple[Word, ...]]:
-        """The text as it is spoken, and its words."""
-        spoken = self._frontend.spoken(self._transcript(recording))
-        return spoken, self._frontend.words(spoken)
+    def _source(self, uri: str) -> _Source:
+        """The file of a recording; the last one is kept, since a long one holds many utterances in a row."""
+        if self._last.uri != uri:
+            data = storage.read_bytes(uri)
+            self._last = _Source(uri, data, hashlib.sha256(data).hexdigest())
+        return self._last
+
+    def _clip(self, recording: Recording, data: bytes) -> audio.Clip:
+        config, part = self._recipe.audio, (recording.start_s, recording.end_s)
+        return audio.normalise(data, recording.utt_id, config, *part)
+
+    def _said(self, recording: Recording, clip: audio.Clip) -> tuple[str, tuple[Word, ...]]:
+        """The text as it is spoken, and its words.
+
+        Raises:
+            TextError: there is no transcript, or nothing in it that can be pronounced.
+            PaceError: nobody would speak it in the time that the clip takes.
+        """
+        text = self._transcript(recording)
+        if not text.strip():
+            raise TranscriptError(f"{recording.utt_id}: no transcript; write one, or remove the recording")
+        spoken = self._frontend.spoken(text)
+        words = self._frontend.spoken_words(spoken, text)
+        _check_pace(recording.utt_id, words, len(clip.waveform) / clip.sampling_rate, self._recipe.prepare)
+        return spoken, words
 
     def _transcript(self, recording: Recording) -> str:
         """Where the text front end starts from."""
@@ -164,7 +207,7 @@ class UnitPreparer:
         """
         entry, clip, hop = utterance.entry, utterance.clip, self._recipe.samples_per_frame
         timed = to_frames(utterance.words, alignment, len(clip.waveform), clip.sampling_rate, hop)
-        utt_id = entry.recording.utt_id
+        utt_id, quality = entry.recording.utt_id, clip.quality
         flac = audio.encode_flac(clip.waveform, clip.sampling_rate)
         row = {
             "utt_id": utt_id,
@@ -178,9 +221,11 @@ class UnitPreparer:
             **_token_columns(timed),
             "align": {"backend": alignment.backend, "score": alignment.score},
             "lufs": clip.lufs,
-            "source": {"uri": entry.source, "sha256": utterance.sha256, "start_s": clip.start_s, "end_s": clip.end_s},
+            "quality": {"snr_db": quality.snr_db, "clipped_fraction": quality.clipped_fraction, "dc": quality.dc},
+            "source": {"uri": entry.source, "sha256": utterance.sha256, "channel": quality.channel,
+                       "start_s": clip.start_s, "end_s": clip.end_s},
             "prep_version": PREP_VERSION,
-        }
+        }  # fmt: skip
         _check(row, hop)
         return row
 
@@ -198,6 +243,8 @@ class UnitPreparer:
             unit=unit.name,
             config_hash=self._config_hash,
             inputs_sha256=unit.inputs_sha256,
+            utterances=len(unit.entries),
+            ids_sha256=unit.ids_sha256,
             splits=dict(sorted(Counter(row["split"] for row in rows).items())),
             num_samples=sum(row["num_samples"] for row in rows),
             sha256=hashlib.sha256(data).hexdigest() if rows else "",
@@ -211,7 +258,7 @@ def _attempt(entry: Entry, stage: str, rejects: list[Reject], step: Callable[[],
     """The step's result, or None and a reject: one bad utterance does not disturb the others."""
     try:
         return step()
-    except (UtteranceError, StorageError, DatasetError) as error:
+    except (UtteranceError, MissingError, DatasetError) as error:
         rejects.append(Reject(entry, stage, error))
         return None
 
@@ -221,6 +268,14 @@ def _token_columns(timed: TimedTokens) -> dict[str, Any]:
     return {"phones": list(timed.phones), "durations": list(timed.durations), "words": words}
 
 
+def _check_pace(utt_id: str, words: Sequence[Word], seconds: float, config: PrepareConfig) -> None:
+    pace = sum(len(word.pronunciations[0]) for word in words) / seconds
+    least, most = config.min_phones_per_s, config.max_phones_per_s
+    if not least <= pace <= most:
+        raise PaceError(f"{utt_id}: {pace:.1f} phones a second, wanted {least:g} to {most:g}: the text is another's, "
+                        "or the sampling rate is wrong; see prepare.min_phones_per_s and max_phones_per_s")  # fmt: skip
+
+
 def _check(row: dict[str, Any], samples_per_frame: int) -> None:
     validate(row, samples_per_frame)
     unknown = sorted(set(row["phones"]) - set(ALL_SYMBOLS))
@@ -228,7 +283,7 @@ def _check(row: dict[str, Any], samples_per_frame: int) -> None:
         raise DatasetError(f"{row['utt_id']}: phones outside the inventory: {' '.join(unknown)}; correct the lexicon")
 
 
-def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) -> bytes:
+def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) -> memoryview:
     """Rows as a Parquet file: the audio as it is, the rest zstd. The same rows give the same bytes."""
     table = pa.Table.from_pylist(rows, schema=schema)
     columns = [path for path in _leaves(schema) if path != "audio.bytes"]
@@ -236,7 +291,7 @@ def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) 
     compression = dict.fromkeys(columns, "zstd") | ({"audio.bytes": "none"} if "audio" in schema.names else {})
     pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=columns,
                    write_statistics=columns)  # fmt: skip
-    return bytes(sink.getvalue())
+    return memoryview(sink.getvalue())
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -13,10 +13,14 @@ import pyarrow as pa
 
 from wg2.errors import DatasetError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _WORD = pa.struct([("word", pa.string()), ("start_s", pa.float32()), ("end_s", pa.float32())])
-_SOURCE = pa.struct([("uri", pa.string()), ("sha256", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
+_SOURCE = pa.struct([
+    ("uri", pa.string()), ("sha256", pa.string()), ("channel", pa.string()),
+    ("start_s", pa.float64()), ("end_s", pa.float64()),
+])  # fmt: skip
+_QUALITY = pa.struct([("snr_db", pa.float32()), ("clipped_fraction", pa.float32()), ("dc", pa.float32())])
 
 _FIELDS = [
     ("utt_id", pa.string()),
@@ -32,6 +36,7 @@ _FIELDS = [
     ("words", pa.list_(_WORD)),
     ("align", pa.struct([("backend", pa.string()), ("score", pa.float32())])),
     ("lufs", pa.float32()),
+    ("quality", _QUALITY),
     ("source", _SOURCE),
     ("prep_version", pa.string()),
 ]

@@ -50,6 +50,13 @@ class SplitFinder:
         """One utterance's transcript."""
         self._hashes.append(text_hash(text))
 
+    def count(self, rule: SplitRule) -> dict[str, int]:
+        """Utterances in each split that a rule gives them."""
+        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
+        below = [int(np.count_nonzero(hashes < edge)) if edge < _END else len(hashes)
+                 for edge in (rule.val_below, rule.test_below)]  # fmt: skip
+        return {TEST: below[1] - below[0], TRAIN: len(hashes) - below[1], VAL: below[0]}
+
     def rule(self, val_fraction: float, test_fraction: float) -> SplitRule:
         """Hold out `round(fraction * texts)` for each, at least one; one text at least stays for training."""
         hashes = np.unique(np.frombuffer(self._hashes, dtype=np.uint64))

@@ -3,26 +3,31 @@
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from wg2.corpus import Recording
 from wg2.dataset.splits import SplitRule
 
+_values = attrgetter(*(field.name for field in fields(Recording)))
+"""A recording as a tuple; `dataclasses.astuple` copies deeply, at fifty times the price."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One recording of a unit.
 
     Attributes:
         recording: what the corpus says.
         source: name of the recording within the corpus: the data set does not depend on where the corpus lies.
-        split: 'train', 'val' or 'test'.
+        split: 'train', 'val' or 'test'; '' before the whole corpus is known.
     """
 
     recording: Recording
     source: str
-    split: str
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,30 +39,37 @@ class Unit:
 
     @property
     def inputs_sha256(self) -> str:
-        """Changes when a recording of the unit does: its id, texts, name, speaker or split."""
-        rows = [[e.recording.utt_id, e.recording.text, e.recording.text_norm, e.recording.speaker, e.source, e.split]
-                for e in self.entries]  # fmt: skip
+        """Changes when a recording of the unit does: its id, texts, name, speaker, part, split, or its audio file."""
+        rows = [[*_without_uri(entry.recording), entry.source, entry.split] for entry in self.entries]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
-    def to_json(self) -> str:
-        """For the journey to a worker."""
-        rows = [[e.recording.utt_id, e.recording.uri, e.recording.text, e.recording.text_norm, e.recording.speaker,
-                 e.source, e.split] for e in self.entries]  # fmt: skip
-        return json.dumps([self.name, rows])
+    @property
+    def ids_sha256(self) -> str:
+        """Of the ids of its recordings, in any order."""
+        return ids_digest(entry.recording.utt_id for entry in self.entries)
+
+    def in_splits(self, rule: SplitRule) -> "Unit":
+        """The same unit with everybody's split."""
+        entries = (Entry(e.recording, e.source, rule.split(e.recording.text)) for e in self.entries)
+        return Unit(self.name, tuple(entries))
+
+    def pack(self) -> bytes:
+        """For the plan in memory and the journey to a worker: about 70 bytes an utterance and its text."""
+        rows = [[*_values(entry.recording), entry.source, entry.split] for entry in self.entries]
+        return zlib.compress(json.dumps([self.name, rows]).encode(), level=1)
 
 
-def from_json(text: str) -> Unit:
-    """The unit that `to_json` wrote."""
-    name, rows = json.loads(text)
-    return Unit(name, tuple(Entry(Recording(*row[:5]), source=row[5], split=row[6]) for row in rows))
+def unpack(data: bytes) -> Unit:
+    """The unit that `pack` wrote."""
+    name, rows = json.loads(zlib.decompress(data))
+    return Unit(name, tuple(Entry(Recording(*row[:-2]), source=row[-2], split=row[-1]) for row in rows))
 
 
-def cut(recordings: Iterable[Recording], rule: SplitRule, root: str, size: int) -> Iterator[Unit]:
+def cut(recordings: Iterable[Recording], root: str, size: int) -> Iterator[Unit]:
     """Cut a corpus at every `size` recordings of a speaker; units stay in the order in which they fill up.
 
     Args:
         recordings: in corpus order; speakers may alternate.
-        rule: who is held out.
         root: of the corpus; sources are named below it.
         size: recordings in a unit; a speaker's last unit has fewer.
     """
@@ -65,7 +77,7 @@ def cut(recordings: Iterable[Recording], rule: SplitRule, root: str, size: int) 
     counts: dict[str, int] = {}
     for recording in recordings:
         entries = open_units.setdefault(recording.speaker, [])
-        entries.append(Entry(recording, _below(recording.uri, root), rule.split(recording.text)))
+        entries.append(Entry(recording, _below(recording.uri, root)))
         if len(entries) == size:
             yield _close(recording.speaker, entries, counts)
     for speaker, entries in open_units.items():
@@ -87,6 +99,16 @@ def safe_name(speaker: str) -> str:
     if safe == speaker:
         return safe
     return f"{safe}-{hashlib.sha256(speaker.encode()).hexdigest()[:8]}"
+
+
+def ids_digest(utt_ids: Iterable[str]) -> str:
+    """SHA-256 over ids, in any order."""
+    return hashlib.sha256("\n".join(sorted(utt_ids)).encode()).hexdigest()
+
+
+def _without_uri(recording: Recording) -> list[str | float]:
+    r = recording
+    return [r.utt_id, r.text, r.text_norm, r.speaker, r.start_s, r.end_s, r.version]
 
 
 def _below(uri: str, root: str) -> str:

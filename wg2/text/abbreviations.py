@@ -33,6 +33,8 @@ _NOT_A_STREET = {
 _KINGS = (
     "Henry|George|Edward|Charles|James|William|Richard|Francis|Elizabeth|Mary|Nicholas|Alexander|Napoleon|Frederick"
 )
+NEVER_LAST = frozenset({*_TITLES, "Dr", "St"})
+"""Abbreviations whose dot ends no sentence: a name follows."""
 _UNITS = "ft|in|lb|lbs|oz|yd|yds|mi|hr|hrs|min|sec|kg|km|cm|mm"
 _ROMAN = r"(?=[IVXL]{2})(?:XL|L|X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL])"  # the last part: never an empty numeral
 _NUMBERED = (

@@ -30,19 +30,26 @@ _log = logging.getLogger(__name__)
 _NEEDS_GRAMMAR = re.compile(r"[\d$€£¥%@+=°]")
 _CLOSING = ".!?;:\"'"
 _MONTH = re.compile(r"\b(january|february|april|june|july|august|september|october|november|december)\b")
+_AND = re.compile(
+    r"(?<=hundred|housand|million)\s+and(?=\s+(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|"
+    r"\w+teen|\w+ty)\b)"
+)
+"""The grammar's own 'and', in a number. (All that stands before it has seven letters, as a look-behind must.)"""
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 class Normalizer:
     """Turns written English into spoken English. Cheap to construct: the grammar loads when a text first needs it."""
 
-    def __init__(self, cache_dir: str = "") -> None:
+    def __init__(self, cache_dir: str = "", hundreds_and: bool = True) -> None:
         """Remember where the compiled grammar is.
 
         Args:
             cache_dir: folder of compiled grammars; default: $WG2_CACHE, else ~/.cache/wg2.
+            hundreds_and: 'one hundred and twenty'; else 'one hundred twenty'.
         """
         self._cache_dir = cache_dir
+        self._hundreds_and = hundreds_and
 
     def __call__(self, text: str) -> str:
         """The spoken form, with its punctuation; normalising it again changes nothing."""
@@ -55,7 +62,9 @@ class Normalizer:
         end = 0
         for start, stop in _spans(text):
             yield text[end:start]
-            yield _speak(text[start:stop], self._cache_dir)
+            span = text[start:stop]
+            spoken = _speak(span, self._cache_dir)
+            yield spoken if self._hundreds_and or " and " in span else _AND.sub("", spoken)
             end = stop
         yield text[end:]
 

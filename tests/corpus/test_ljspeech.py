@@ -48,6 +48,15 @@ def test_quotes_byte_order_mark_and_windows_line_ends_are_no_trouble(tmp_path: P
     assert [item.text for item in recordings(config)] == ['"Yes", he said', "café"]
 
 
+def test_the_version_of_a_recording_changes_with_its_file(tmp_path: Path):
+    config = write(tmp_path, "a|1|1\nb|2|2\n", "a.wav", "b.wav")
+    before = recordings(config)
+    (tmp_path / "wavs/b.wav").write_bytes(b"other")
+    after = recordings(config)
+    assert (before[0].version, bool(before[0].version)) == (after[0].version, True)
+    assert before[1].version != after[1].version
+
+
 def test_limit_takes_the_first(tmp_path: Path):
     config = write(tmp_path, "a|1|1\nb|2|2\nc|3|3\n")
     limited = CorpusConfig(root=config.root, limit=2)
@@ -68,7 +77,7 @@ def test_limit_takes_the_first(tmp_path: Path):
         ("a\0b|1|1\n", "utterance id"),
         (".hidden|1|1\n", "utterance id '.hidden'"),
         ("|1|1\n", "utterance id ''"),
-        ("", "metadata.csv: no line with an utterance"),
+        ("", "no utterance; wanted a line id|raw|normalised in metadata.csv"),
         (b"a|1|1\nb|caf\xe9|x\n", "metadata.csv:2: byte 6 of the line is not UTF-8"),
     ],
 )

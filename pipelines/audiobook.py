@@ -1,0 +1,270 @@
+"""The job that speaks a whole book, resumably.
+
+python pipelines/audiobook.py --book.source book.epub --book.voice runs/lj/training/best
+ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj --book.source s3://b/book.epub
+
+What is spoken already is not spoken again; `wg2.books` says what becomes of a book, and what lies where.
+"""
+
+import json
+import re
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from pipelines import runtime
+from pipelines.pool import work_through
+from pipelines.voices import VoiceFiles, find_voice, open_voice
+from wg2 import storage
+from wg2.books.assembly import ChapterAudio, assemble
+from wg2.books.blocks import Blocks, Row, pending_blocks
+from wg2.books.book import Book
+from wg2.books.m4b import write_m4b
+from wg2.books.narrator import Narrator, Spoken
+from wg2.books.plan import Sentence, plan, refuse, unspeakable
+from wg2.books.readalong import write_epub, write_vtt
+from wg2.books.source import read_book
+from wg2.config import BookConfig, Config, load
+from wg2.dataset.ledger import config_digest
+from wg2.errors import BookError, ConfigError
+from wg2.text.frontend import Frontend
+
+Block = tuple[Sentence, ...]
+Problem = tuple[int, str, str]
+"""Sentence, its text, and why a listener should check it."""
+_TRIES = 2
+"""How often a sentence is tried again whose worker failed, before it is left out."""
+_HOPELESS = 8
+"""Failures before anything is spoken, after which the job gives up."""
+
+
+@dataclass(frozen=True)
+class BookSummary:
+    """What the job did.
+
+    Attributes:
+        folder: where everything is.
+        chapters: their FLAC files, in order.
+        seconds: of audio.
+        sentences: of the book.
+        spoken: sentences that this run spoke.
+        reused: sentences that were spoken already.
+        problems: (sentence, text, why) of those that a listener should check.
+    """
+
+    folder: str
+    chapters: tuple[str, ...]
+    seconds: float
+    sentences: int
+    spoken: int
+    reused: int
+    problems: tuple[Problem, ...]
+
+
+class BookWorker:
+    """The actor: speaks and commits a block a call."""
+
+    def __init__(self, voice: VoiceFiles, folder: str, config: BookConfig) -> None:
+        self._files, self._config = voice, config
+        self._blocks = Blocks(folder)
+        self._narrator: Narrator | None = None
+
+    def work(self, block: Block) -> list[Row]:
+        """Speak the sentences of a block and commit it.
+
+        The voice is loaded by the first call: an error in an actor's constructor would be a death without a reason.
+        """
+        self._narrator = self._narrator or self._load()
+        takes = [self._narrator.narrate(sentence) for sentence in block]
+        return self._blocks.commit(takes, self._files.info.sampling_rate)
+
+    def _load(self) -> Narrator:
+        from wg2.evaluation.recognise import Recogniser
+
+        config = self._config
+        voice = open_voice(self._files.files, "cuda" if config.use_gpu else "cpu")
+        hear = Recogniser().word_error_rate if config.attempts else None
+
+        def say(text: str, seed: int) -> Spoken:
+            return voice.say(text, config.steps, seed, config.pace)
+
+        return Narrator(say, hear, config.seed, config.attempts, config.max_wer)
+
+
+def run(config: Config) -> BookSummary:
+    """Speak a book, or the rest of it; Ray starts only when there is something to speak.
+
+    Raises:
+        ConfigError: there is no book, or more steps than the voice can do.
+        BookError: the book cannot be read, or a sentence not be spoken.
+        TrackingError: there is no such voice.
+        StorageError: the book cannot be read, or the audio not be written.
+    """
+    config = runtime.absolute(config)
+    settings = config.book
+    book = _read(settings)
+    voice = find_voice(settings.voice, config)
+    sentences, skipped = _sentences(book, settings, voice)
+    folder = storage.join(config.books_dir, _slug(settings.source))
+    blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences)))
+    done = blocks.committed()
+    before = len(done)
+    wanted = [sentence for sentence in sentences if sentence.index not in skipped]
+    print(f"audiobook: {book.title}: {before} of {len(wanted)} sentences are spoken already", flush=True)
+    lost = _speak(settings, voice, blocks, wanted, done)
+    chapters = list(assemble(book, sentences, done, blocks, settings, voice.info.sampling_rate, folder))
+    _publish(book, chapters, settings, blocks, folder)
+    problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
+    summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
+    _report(book, voice, summary, chapters)
+    return summary
+
+
+# -------------------------------------------------------------------------------------------------------- what is read
+
+
+def _read(settings: BookConfig) -> Book:
+    if not settings.source:
+        raise ConfigError("book.source: empty; name an EPUB or a text file: --book.source book.epub")
+    return read_book(storage.absolute(settings.source))
+
+
+def _sentences(book: Book, settings: BookConfig, voice: VoiceFiles) -> tuple[Block, dict[int, str]]:
+    """All sentences, and why some are skipped."""
+    most = voice.info.diffusion.num_steps
+    if settings.steps > most:
+        raise ConfigError(f"book.steps: got {settings.steps}, but {voice.name} was trained with {most} noise levels")
+    sentences = plan(book, settings.max_characters)
+    skipped = unspeakable(sentences, Frontend(voice.info.text), settings.max_characters)
+    if settings.on_unspeakable == "fail":
+        refuse(skipped, sentences)
+    if len(skipped) == len(sentences):
+        raise BookError(f"{settings.source}: none of {len(sentences)} sentences can be spoken: {skipped[0]}")
+    return sentences, skipped
+
+
+def _slug(source: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(source).stem)
+
+
+def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
+    """Of everything that the sound of the sentences follows from."""
+    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer")}
+    texts = [sentence.spoken for sentence in sentences]
+    return config_digest({"voice": voice.digest, "texts": texts, **sound})[:16]
+
+
+# ---------------------------------------------------------------------------------------------------------- speaking
+
+
+def _speak(
+    settings: BookConfig, voice: VoiceFiles, blocks: Blocks, wanted: Sequence[Sentence], done: dict[int, Row]
+) -> dict[int, str]:
+    """Speak what is not in `done` yet, and add it there.
+
+    Returns:
+        The sentences that killed their workers, and how; another run tries them again.
+    """
+    queue: deque[Block] = deque(pending_blocks(wanted, done, settings.block_sentences))
+    if not queue:
+        return {}
+    runtime.connect()
+    failures, lost, before = Counter[int](), dict[int, str](), len(done)
+    with runtime.Progress("audiobook", "sentences", len(wanted), len(done)) as progress:
+        for block, rows in work_through(queue, _starter(settings, voice, blocks), _workers(settings)):
+            if isinstance(rows, RayError):
+                lost |= _after_failure(block, rows, failures, queue)
+                if failures.total() >= _HOPELESS and len(done) == before:
+                    raise BookError(f"workers failed {_HOPELESS} times and spoke nothing: {_reason(rows)}") from rows
+                continue
+            done.update({row.index: row for row in rows})
+            flagged = sum(bool(row.problem) for row in done.values())
+            progress.advance(len(block), f"{flagged} to check")
+    if not done:
+        raise BookError(f"none of {len(wanted)} sentences could be spoken: {next(iter(lost.values()))}")
+    return lost
+
+
+def _starter(settings: BookConfig, voice: VoiceFiles, blocks: Blocks) -> Callable[[], Any]:
+    """Starts an actor; the voice lies in Ray's object store once."""
+    files = ray.put(voice)
+    actor = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(BookWorker)
+    return lambda: actor.remote(files, blocks.folder, settings)
+
+
+def _workers(settings: BookConfig) -> int:
+    """As many as were asked for; a private Ray never grows, so there no more than it has."""
+    most = runtime.resources("GPU") if settings.use_gpu else runtime.cpus()
+    if not most:
+        raise ConfigError("book.use-gpu: got True, but this cluster has no GPU; leave it out to speak on the CPUs")
+    wanted = settings.workers or most
+    return wanted if runtime.joins_cluster() else min(wanted, most)
+
+
+def _after_failure(block: Block, error: RayError, failures: Counter[int], queue: deque[Block]) -> dict[int, str]:
+    """Put a failed block back, sentence by sentence, so that one of them alone is lost in the end."""
+    first, why = block[0].index, _reason(error)
+    print(f"audiobook: a worker failed at sentence {first + 1} or after it: {why}", file=sys.stderr, flush=True)
+    failures[first] += 1
+    if len(block) == 1 and failures[first] > _TRIES:
+        return {first: f"its worker failed {failures[first]} times: {why}"}
+    queue.extend((sentence,) for sentence in block)
+    return {}
+
+
+def _reason(error: RayError) -> str:
+    """Its cause, where a call failed; what Ray says first, where the actor died."""
+    return str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
+
+
+# ----------------------------------------------------------------------------------------------------------- results
+
+
+def _publish(book: Book, chapters: Sequence[ChapterAudio], settings: BookConfig, blocks: Blocks, folder: str) -> None:
+    """Beside the chapters: their subtitles, the M4B and the read-along EPUB."""
+    for chapter in chapters:
+        write_vtt(chapter.flac.removesuffix("flac") + "vtt", chapter)
+    name = storage.join(folder, _slug(settings.source))
+    write_m4b(f"{name}.m4b", book, chapters, settings.bitrate)
+    write_epub(f"{name}.epub", book, chapters, settings.bitrate, blocks.folder.rpartition("/")[2])
+
+
+def _summary(
+    folder: str, chapters: Sequence[ChapterAudio], total: int, spoken: int, reused: int, problems: Sequence[Problem]
+) -> BookSummary:
+    seconds = sum(chapter.seconds for chapter in chapters)
+    return BookSummary(
+        folder, tuple(chapter.flac for chapter in chapters), seconds, total, spoken, reused, tuple(problems)
+    )
+
+
+def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Problem]:
+    return [(index, sentences[index].text, why[index]) for index in sorted(why)]
+
+
+def _report(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> None:
+    """book.json, written last, and the same in a few lines."""
+    note = {
+        "title": book.title,
+        "author": book.author,
+        "voice": voice.name,
+        "voice_digest": voice.digest,
+        "seconds": summary.seconds,
+        "sentences": summary.sentences,
+        "chapters": [{"title": c.title, "flac": c.flac.rpartition("/")[2], "seconds": c.seconds} for c in chapters],
+        "problems": [{"sentence": index + 1, "text": text, "why": why} for index, text, why in summary.problems],
+    }
+    uri = storage.join(summary.folder, "book.json")
+    storage.write_bytes(uri, (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
+    counts = f"{summary.spoken} sentences spoken, {summary.reused} reused, {len(summary.problems)} to check"
+    print(f"audiobook: {len(chapters)} chapters, {summary.seconds / 60:.1f} minutes; {counts} -> {uri}", flush=True)
+
+
+if __name__ == "__main__":
+    runtime.main(lambda: run(load()))

@@ -1,0 +1,62 @@
+"""A voice on its way from the registry to the actors that speak with it. The driver itself never imports torch."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wg2.checkpoint import VoiceInfo, check_voice
+from wg2.config import Config
+from wg2.tracking import resolve_voice
+
+if TYPE_CHECKING:
+    from wg2 import Voice
+
+_FILES = ("voice.json", "model.safetensors")
+_WARM_UP_PHONES, _WARM_UP_FRAMES = 8, 20
+
+
+@dataclass(frozen=True)
+class VoiceFiles:
+    """A voice folder as it travels to the workers, through Ray's object store."""
+
+    name: str
+    info: VoiceInfo
+    files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of voice.json, which holds the weights' own and the stored schedules."""
+        return hashlib.sha256(self.files["voice.json"]).hexdigest()
+
+
+def find_voice(name: str, config: Config) -> VoiceFiles:
+    """The voice of a name, else the configuration's champion; damaged ones are refused before anything is written.
+
+    Raises:
+        TrackingError: there is no such voice.
+        CheckpointError: it is damaged.
+    """
+    name = name or f"models:/{config.tracking.model_name}@champion"
+    place = resolve_voice(name, config.tracking_uri)
+    info = check_voice(place)
+    return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES})
+
+
+def open_voice(files: dict[str, bytes], device: str) -> "Voice":
+    """The voice in a folder's files, in an actor; its first pass, which is slow, is behind it.
+
+    Args:
+        files: of the voice folder, by name.
+        device: 'cpu' or 'cuda'.
+    """
+    from wg2 import load_voice
+
+    with tempfile.TemporaryDirectory(prefix="wg2-voice-") as place:
+        for name, data in files.items():
+            Path(place, name).write_bytes(data)
+        voice = load_voice(place, device)
+    phones = tuple(phone for phone in voice.info.phones if phone[-1].isalnum())[:_WARM_UP_PHONES]
+    voice.say(phones=phones, durations=[_WARM_UP_FRAMES] * len(phones), steps=3)
+    return voice

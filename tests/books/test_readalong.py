@@ -1,0 +1,163 @@
+"""WebVTT, the EPUB 3 with media overlays, and the M4B of a spoken book."""
+
+import io
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+from lxml import etree
+from PIL import Image
+
+from wg2.books.m4b import write_m4b
+from wg2.books.readalong import write_epub, write_vtt
+from wg2.books.source import read_book
+
+XHTML, SMIL = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/ns/SMIL}"
+OPF = "{http://www.idpf.org/2007/opf}"
+
+
+@pytest.fixture(scope="module")
+def cover() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (60, 80), "teal").save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def epub(spoken_book, cover: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("epub") / "birds.epub"
+    write_epub(str(path), replace(spoken_book.book, cover=cover), spoken_book.chapters, 64_000, "birds")
+    return path
+
+
+@pytest.fixture(scope="module")
+def archive(epub: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(epub) as source:
+        return {name: source.read(name) for name in source.namelist()}
+
+
+def clips(archive: dict[str, bytes], number: int) -> list[tuple[str, float, float]]:
+    """(word, begin, end) of a chapter's overlay."""
+    page = etree.fromstring(archive[f"EPUB/{number:03d}.xhtml"])
+    words = {element.get("id"): "".join(element.itertext()) for element in page.iter(XHTML + "span")}
+    found = []
+    for par in etree.fromstring(archive[f"EPUB/{number:03d}.smil"]).iter(SMIL + "par"):
+        text, audio = par.find(SMIL + "text"), par.find(SMIL + "audio")
+        file, _, fragment = text.get("src").partition("#")
+        assert (file, audio.get("src")) == (f"{number:03d}.xhtml", f"{number:03d}.m4a")
+        found.append((words[fragment], float(audio.get("clipBegin")[:-1]), float(audio.get("clipEnd")[:-1])))
+    return found
+
+
+def test_the_archive_begins_with_its_type_uncompressed(epub: Path):
+    with zipfile.ZipFile(epub) as source:
+        first = source.infolist()[0]
+        assert (first.filename, first.compress_type) == ("mimetype", zipfile.ZIP_STORED)
+        assert source.read(first) == b"application/epub+zip"
+        assert source.testzip() is None
+
+
+def test_every_file_is_in_the_manifest_and_every_item_is_a_file(archive):
+    package = etree.fromstring(archive["EPUB/package.opf"])
+    items = {item.get("id"): item for item in package.iter(OPF + "item")}
+    listed = {f"EPUB/{item.get('href')}" for item in items.values()}
+    assert listed == {name for name in archive if name.startswith("EPUB/")} - {"EPUB/package.opf"}
+    for item in items.values():
+        assert item.get("media-overlay") is None or item.get("media-overlay") in items
+    spine = [ref.get("idref") for ref in package.iter(OPF + "itemref")]
+    assert [items[name].get("href") for name in spine] == ["001.xhtml", "002.xhtml"]
+    required = {"dcterms:modified", "media:duration", "media:active-class"}
+    assert required <= {meta.get("property") for meta in package.iter(OPF + "meta")}
+
+
+def test_ids_are_unique_and_pages_are_well_formed(archive):
+    for name, data in archive.items():
+        if name.endswith((".xhtml", ".smil", ".opf", ".xml")):
+            ids = [element.get("id") for element in etree.fromstring(data).iter() if element.get("id")]
+            assert len(ids) == len(set(ids)), name
+
+
+def test_clips_cover_each_chapter_s_audio_without_gap_or_overlap(archive, spoken_book):
+    for chapter in spoken_book.chapters:
+        found = clips(archive, chapter.number)
+        assert found[0][1] == 0.0
+        assert found[-1][2] == pytest.approx(chapter.seconds, abs=1e-3)
+        assert all(begin < end for _, begin, end in found)
+        assert [end for _, _, end in found[:-1]] == [begin for _, begin, _ in found[1:]]
+        with av.open(io.BytesIO(archive[f"EPUB/{chapter.number:03d}.m4a"])) as audio:
+            assert audio.duration / 1e6 >= found[-1][2] - 1e-3
+
+
+def test_each_word_s_clip_begins_when_the_word_is_spoken(archive, spoken_book):
+    begins = [begin for word, begin, _ in clips(archive, 2) if word in ("Nobody", "spoke", "nothing", "stirred")]
+    words = [word for timed in spoken_book.chapters[1].sentences for word in timed.words]
+    spoken = [word.start_s for word in words if word.label in ("Nobody", "spoke", "nothing", "stirred")]
+    assert len(begins) == 4
+    assert begins == pytest.approx(spoken, abs=1e-3)
+
+
+def test_every_word_of_the_source_is_in_an_overlay_in_order(archive, spoken_book):
+    source = " ".join(p.text for chapter in spoken_book.book.chapters for p in chapter.paragraphs)
+    spoken = " ".join(word for number in (1, 2) for word, _, _ in clips(archive, number))
+    assert re.findall(r"\w+", spoken) == re.findall(r"\w+", source)
+
+
+def test_the_read_along_book_reads_back_as_its_source(epub: Path, spoken_book):
+    again = read_book(str(epub))
+    assert (again.title, again.author) == (spoken_book.book.title, spoken_book.book.author)
+    assert [p for c in again.chapters for p in c.paragraphs] == [
+        p for c in spoken_book.book.chapters for p in c.paragraphs
+    ]
+
+
+def test_the_same_book_gives_the_same_bytes(epub: Path, spoken_book, cover: bytes, tmp_path: Path):
+    book = replace(spoken_book.book, cover=cover)
+    write_epub(f"{tmp_path}/again.epub", book, spoken_book.chapters, 64_000, "birds")
+    assert (tmp_path / "again.epub").read_bytes() == epub.read_bytes()
+    for name in ("a", "b"):
+        write_m4b(f"{tmp_path}/{name}.m4b", book, spoken_book.chapters, 64_000)
+    assert (tmp_path / "a.m4b").read_bytes() == (tmp_path / "b.m4b").read_bytes()
+
+
+def test_the_m4b_has_every_chapter_the_cover_and_all_of_the_audio(spoken_book, cover: bytes, tmp_path: Path):
+    write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=cover), spoken_book.chapters, 64_000)
+    with av.open(f"{tmp_path}/birds.m4b") as book:
+        marks = [(mark["metadata"]["title"], mark["start"], mark["end"]) for mark in book.chapters()]
+        edge = round(spoken_book.chapters[0].seconds * 1000)
+        total = sum(chapter.seconds for chapter in spoken_book.chapters)
+        assert marks == [("CHAPTER I", 0, edge), ("CHAPTER II: The End", edge, round(total * 1000))]
+        assert (book.metadata["title"], book.metadata["artist"]) == ("Small Birds", "A. Writer")
+        assert book.metadata["major_brand"] == "M4B "
+        assert sum(frame.samples for frame in book.decode(audio=0)) / 24_000 == pytest.approx(total, abs=0.1)
+    with av.open(f"{tmp_path}/birds.m4b") as book:
+        picture = next(stream for stream in book.streams.video)
+        assert picture.disposition & av.stream.Disposition.attached_pic
+        assert bytes(next(book.demux(picture))) == cover
+
+
+def test_without_a_cover_the_m4b_has_audio_alone(spoken_book, tmp_path: Path):
+    write_m4b(f"{tmp_path}/birds.m4b", spoken_book.book, spoken_book.chapters, 64_000)
+    with av.open(f"{tmp_path}/birds.m4b") as book:
+        assert not book.streams.video
+
+
+def test_subtitles_have_a_cue_a_sentence_and_growing_times_for_its_words(spoken_book, tmp_path: Path):
+    stamp = r"(\d\d):(\d\d):(\d\d\.\d{3})"
+    for chapter in spoken_book.chapters:
+        write_vtt(f"{tmp_path}/1.vtt", chapter)
+        head, *cues = (tmp_path / "1.vtt").read_text().strip().split("\n\n")
+        assert head == "WEBVTT"
+        assert len(cues) == len(chapter.sentences)
+        last = 0.0
+        for cue, timed in zip(cues, chapter.sentences, strict=True):
+            times = [int(h) * 3600 + int(m) * 60 + float(s) for h, m, s in re.findall(stamp, cue)]
+            begin, end, *inside = times
+            assert last <= begin < end <= chapter.seconds + 1e-3
+            assert inside == sorted(set(inside))
+            assert not inside or (begin < inside[0] and inside[-1] < end)
+            text = re.sub(r"<[^>]*>", "", cue.partition("\n")[2]).replace("&amp;", "&")
+            assert text == timed.sentence.text
+            last = end

@@ -1,0 +1,187 @@
+"""A whole book: killed and resumed, with workers that die, and refused when it cannot be read."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+import tiny_voice
+from killing import kill_with_its_ray, wait_until
+
+from pipelines import audiobook, runtime
+from wg2.books.plan import Sentence
+from wg2.config import load
+from wg2.errors import BookError, ConfigError, StorageError, TrackingError, Wg2Error
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore:.* is deprecated::ray\.data\.context")]
+
+SENTENCES = ("Two birds sat on a wire.", "Why not?", "They sang.", "The wire swung.", "Nobody spoke.", "They left.")
+TEXT = "CHAPTER I\n\n" + " ".join(SENTENCES) + "\n\nCHAPTER II\n\n" + "\n\n".join(SENTENCES) + "\n"
+COUNT = 14
+FLAGS = ("--book.steps", "20", "--book.block-sentences", "2", "--book.attempts", "0")
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "birds.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def options(folder: Path, voice: Path, source: Path, *more: str) -> list[str]:
+    return ["--dir", str(folder), "--book.voice", str(voice), "--book.source", str(source), *FLAGS, *more]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def committed(folder: Path) -> list[Path]:
+    return sorted(folder.glob("books/birds/blocks/*/*.json"))
+
+
+@pytest.fixture(scope="module")
+def whole(
+    request: pytest.FixtureRequest, voice: Path, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, audiobook.BookSummary]:
+    """The book, spoken without interruption."""
+    request.getfixturevalue("local_ray")
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, audiobook.run(load(options(folder, voice, source)))
+
+
+def test_every_chapter_is_a_file_and_every_sentence_is_in_it(whole):
+    folder, summary = whole
+    assert (summary.sentences, summary.spoken, summary.reused) == (COUNT, COUNT, 0)
+    assert [Path(uri).name for uri in summary.chapters] == ["001.flac", "002.flac"]
+    assert sum(soundfile.info(uri).duration for uri in summary.chapters) == pytest.approx(summary.seconds)
+    note = json.loads((folder / "books/birds/book.json").read_text())
+    assert [chapter["title"] for chapter in note["chapters"]] == ["CHAPTER I", "CHAPTER II"]
+    rows = [row for path in committed(folder) for row in json.loads(path.read_text())["sentences"]]
+    assert [row["index"] for row in rows] == list(range(COUNT))
+    assert all(row["num_samples"] > 0 and not row["problem"] for row in rows)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes_on(voice, tmp_path: Path):
+    source = tmp_path / "birds.txt"
+    source.write_text(f"{SENTENCES[0]} Он ушёл. {SENTENCES[4]}")
+    flags = ("--book.steps", "2", "--book.attempts", "2", "--book.max-wer", "0.1", "--book.on-unspeakable", "skip")
+    summary = audiobook.run(load(options(tmp_path, voice, source, *flags)))
+    rows = [row for path in committed(tmp_path) for row in json.loads(path.read_text())["sentences"]]
+    assert [text for _, text, why in summary.problems if "word error rate" in why] == [SENTENCES[0], SENTENCES[4]]
+    assert [row["index"] for row in rows] == [0, 2]
+    assert all(row["wer"] > 0.1 and row["attempt"] in (0, 1) for row in rows)
+    assert [(text, "Latin letters" in why) for index, text, why in summary.problems if index == 1] == [
+        ("Он ушёл.", True)
+    ]
+
+
+@pytest.mark.slow
+def test_a_book_killed_at_two_points_gives_the_same_bytes(whole, voice, source, tmp_path: Path):
+    command = [sys.executable, audiobook.__file__, *options(tmp_path, voice, source, "--book.workers", "1")]
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_CONFIG"))}
+    for least in (1, 4):
+        driver = subprocess.Popen(command, env=own, cwd="/", start_new_session=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        try:
+            assert wait_until(lambda: len(committed(tmp_path)) >= least or driver.poll() is not None, 240)  # noqa: B023
+        finally:
+            kill_with_its_ray(driver)
+        assert least <= len(committed(tmp_path)) < COUNT // 2, "the kill came too late to show anything"
+        assert not (tmp_path / "books/birds/book.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in committed(tmp_path)}
+    summary = audiobook.run(load(options(tmp_path, voice, source)))
+    assert summary.reused == 2 * len(kept)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert files(tmp_path) == files(whole[0])
+
+
+def test_a_second_run_speaks_nothing_and_changes_nothing(whole, voice, source, monkeypatch: pytest.MonkeyPatch):
+    def connect() -> None:
+        raise AssertionError("Ray was started although there was nothing to do")
+
+    monkeypatch.setattr(runtime, "connect", connect)
+    before = files(whole[0])
+    again = audiobook.run(load(options(whole[0], voice, source)))
+    assert (again.spoken, again.reused) == (0, COUNT)
+    assert files(whole[0]) == before
+
+
+def fails(how: Callable[[], object], where: Callable[[Sentence], bool]) -> type[audiobook.BookWorker]:
+    """A worker that fails at some sentences."""
+
+    class Failing(audiobook.BookWorker):
+        def work(self, block):
+            if any(where(sentence) for sentence in block):
+                how()
+            return super().work(block)
+
+    return Failing
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_worker_that_dies_on_one_sentence_takes_no_other_with_it(
+    whole, voice, source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        dying = fails(lambda: os._exit(1), lambda sentence: "swung" in sentence.text and sentence.chapter == 0)
+        patch.setattr(audiobook, "BookWorker", dying)
+        summary = audiobook.run(load(options(tmp_path, voice, source, "--book.workers", "1")))
+    assert (summary.sentences, summary.spoken) == (COUNT, COUNT - 1)
+    died = [(text, why) for _, text, why in summary.problems if "worker failed 3 times" in why]
+    assert [text for text, _ in died] == ["The wire swung."]
+    mended = audiobook.run(load(options(tmp_path, voice, source)))
+    assert (mended.spoken, mended.reused) == (1, COUNT - 1)
+    outputs = {name: data for name, data in files(whole[0]).items() if "/blocks/" not in name}
+    assert {name: data for name, data in files(tmp_path).items() if "/blocks/" not in name} == outputs
+
+
+def test_the_driver_imports_no_torch(whole, voice, source):
+    program = (
+        "import sys; from pipelines import audiobook; from wg2.config import load; audiobook.run(load(sys.argv[1:]));"
+        "loaded = {'torch', 'mlflow'} & set(sys.modules); assert not loaded, loaded"
+    )
+    command = [sys.executable, "-c", program, *options(whole[0], voice, source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_job_whose_workers_all_fail_gives_up_and_says_why(voice, source, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(audiobook, "BookWorker", fails(lambda: 1 / 0, lambda _: True))
+    with pytest.raises(BookError, match="8 times and spoke nothing: division by zero"):
+        audiobook.run(load(options(tmp_path, voice, source)))
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "error", "named"),
+    [
+        ("", (), BookError, "no words"),
+        ("Birds. Он ушёл.", (), BookError, "1 of 2 sentences cannot be spoken"),
+        ("Он ушёл.", ("--book.on-unspeakable", "skip"), BookError, "none of 1 sentences"),
+        ("Birds.", ("--book.steps", "1001"), ConfigError, "1000 noise levels"),
+        ("Birds.", ("--book.steps", "1"), ConfigError, r"book\.steps"),
+        ("Birds.", ("--book.voice", "/nobody"), TrackingError, "/nobody"),
+        ("Birds.", ("--book.source", ""), ConfigError, r"book\.source: empty"),
+        ("Birds.", ("--book.source", "/nowhere.epub"), StorageError, "/nowhere"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    voice: Path, tmp_path: Path, text: str, flags: tuple[str, ...], error: type[Wg2Error], named: str
+):
+    source = tmp_path / "birds.txt"
+    source.write_text(text)
+    with pytest.raises(error, match=named):
+        audiobook.run(load(options(tmp_path / "run", voice, source, *flags)))
+    assert not (tmp_path / "run").exists()

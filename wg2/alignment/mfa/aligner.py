@@ -1,0 +1,117 @@
+"""The back end: a call for a unit, and second chances for what it did not align.
+
+The ladder: the unit at MFA's own beams; what is left at wide ones; when the call itself failed, both halves of it, and
+so on; what still fails is rejected. Speaker adaptation sees the whole unit, so a result depends on its unit, and the
+same unit gives the same result.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from wg2.alignment import Alignment, AlignmentRequest
+from wg2.alignment.mfa import acoustic, outputs, unit_folder
+from wg2.alignment.mfa.command import Outcome, call, check_version
+from wg2.config import MfaConfig
+from wg2.errors import AlignmentError
+
+BEAMS = ((10, 40), (100, 400))
+"""Beam and retry beam of the first call and of the second."""
+MAX_FAILED_CALLS = 24
+"""Of a unit. Two culprits among 256 utterances are found with fewer; a broken MFA must not be called 500 times."""
+_NOT_ONE = "no successful alignments"
+"""What MFA's NoAlignmentsError says: that exit code means the utterances, not the call."""
+
+Result = Alignment | AlignmentError
+Item = tuple[int, AlignmentRequest]
+
+
+class MfaAligner:
+    """Forced alignment by the Montreal Forced Aligner; each call is a process with its own folder.
+
+    `score` of its alignments is MFA's mean log-likelihood a frame of speech.
+
+    Args:
+        config: the command, the model, the time limit.
+
+    Raises:
+        ConfigError: no `mfa` of version 3, or no usable model.
+    """
+
+    def __init__(self, config: MfaConfig) -> None:
+        self._config = config
+        check_version(config.command)
+        self._model = acoustic.load(config.acoustic_model)
+        self._failed_calls = 0
+
+    def align(self, requests: Sequence[AlignmentRequest]) -> list[Result]:
+        """Align a batch, which is a unit: one result for each request, in order."""
+        self._failed_calls = 0
+        refused = {index: error for index, request in enumerate(requests) if (error := self._refusal(request))}
+        items = [(index, request) for index, request in enumerate(requests) if index not in refused]
+        results = self._ladder(items) | refused
+        return [results[index] for index in range(len(requests))]
+
+    def _refusal(self, request: AlignmentRequest) -> AlignmentError | None:
+        try:
+            unit_folder.check(request, self._model.phones)
+        except AlignmentError as error:
+            return error
+        return None
+
+    def _ladder(self, items: Sequence[Item]) -> dict[int, Result]:
+        if not items:
+            return {}
+        results, _ = self._call(items, BEAMS[0])
+        left = [item for item in items if isinstance(results[item[0]], AlignmentError)]
+        return results | self._second_chance(left)
+
+    def _second_chance(self, items: Sequence[Item]) -> dict[int, Result]:
+        """At the wide beams; a call that fails as a whole is cut in two, until the culprit is alone."""
+        if not items:
+            return {}
+        if self._failed_calls >= MAX_FAILED_CALLS:
+            return {index: _not_tried(request) for index, request in items}
+        results, failed = self._call(items, BEAMS[1])
+        if not failed or len(items) == 1:
+            return results
+        middle = len(items) // 2
+        return self._second_chance(items[:middle]) | self._second_chance(items[middle:])
+
+    def _call(self, items: Sequence[Item], beams: tuple[int, int]) -> tuple[dict[int, Result], bool]:
+        """One call: the results, and whether it failed as a whole."""
+        requests = {f"u{index:06d}": request for index, request in items}
+        with tempfile.TemporaryDirectory(prefix="wg2-mfa-", ignore_cleanup_errors=True) as root:
+            samples = [unit_folder.Sample("speaker", stem, request) for stem, request in requests.items()]
+            paths = unit_folder.write(Path(root), samples, self._model.phones)
+            outcome = self._run(Path(root), paths, beams, sum(_seconds(request) for _, request in items))
+            found = outputs.read(paths.output, requests)
+        failed = bool(outcome.failure) and _NOT_ONE not in outcome.log
+        if failed:
+            self._failed_calls += 1
+            found = {stem: _misfit(request, outcome, len(items)) for stem, request in requests.items()}
+        return {index: found[stem] for (index, _), stem in zip(items, requests, strict=True)}, failed
+
+    def _run(self, root: Path, paths: unit_folder.UnitFolder, beams: tuple[int, int], seconds: float) -> Outcome:
+        """Slower than the speech itself is too slow: MFA is some 70 times faster (measured)."""
+        paths.model.write_bytes(self._model.data)
+        paths.model.chmod(0o444)
+        options = ["--clean", "--final_clean", "--overwrite", "--no_textgrid_cleanup", "-j", "1"]
+        places = [str(path) for path in (paths.corpus, paths.dictionary, paths.model, paths.output)]
+        widths = ["--beam", str(beams[0]), "--retry_beam", str(beams[1])]
+        arguments = ["align", *options, *widths, "--output_format", "long_textgrid", "-t", str(paths.temporary)]
+        return call(self._config.command, [*arguments, *places], root, self._config.timeout_s + seconds)
+
+
+def _misfit(request: AlignmentRequest, outcome: Outcome, utterances: int) -> AlignmentError:
+    company = "alone" if utterances == 1 else f"with {utterances - 1} others"
+    return AlignmentError(f"{request.utt_id}: mfa failed when it was aligned {company}: {outcome.failure}")
+
+
+def _not_tried(request: AlignmentRequest) -> AlignmentError:
+    return AlignmentError(f"{request.utt_id}: not tried again: mfa failed {MAX_FAILED_CALLS} times in its unit; the "
+                          "messages of the others say how")  # fmt: skip
+
+
+def _seconds(request: AlignmentRequest) -> float:
+    return len(request.waveform) / request.sampling_rate
