@@ -88,7 +88,7 @@ def data_set(root: Path, settings: Config, count: int) -> DatasetInfo:
     rows = [row(f"u{n:05d}", files[n % len(files)], rate, hop) for n in range(count)]
     storage.write_bytes(f"{root}/{shard}", parquet(rows, utterance_schema(rate), 100))
     samples = sum(entry["num_samples"] for entry in rows)
-    manifest = Manifest("s-0", ledger.config_hash, "", {"train": count}, samples, "s-0", shard, {}, "")
+    manifest = Manifest("s-0", ledger.config_hash, "", count, "", {"train": count}, samples, "s-0", shard, {}, "")
     write_unit(str(root), manifest)
     ledger.commit([manifest], Description(rate, hop, ALL_SYMBOLS, SplitRule(0, 0), 0.0))
     return open_dataset(str(root))

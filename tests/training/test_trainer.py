@@ -225,6 +225,8 @@ def test_weight_decay_shrinks_weights_by_its_share(info: DatasetInfo):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated:DeprecationWarning")  # torch's compiler, of itself
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # the same
 def test_a_compiled_decoder_makes_the_same_step_but_for_rounding(info: DatasetInfo):
     rows, states = [], []
     for compiled in (False, True):
