@@ -116,6 +116,7 @@ class WaveGrad2(nn.Module):
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
+        self._whole_frames(noisy)  # refused before anything is computed
         hidden = self.encode(token_ids, token_mask)
         log_durations = self.predict_durations(hidden, token_mask)
         given = durations, token_mask, noisy, noise_level, window_start, window_frames, kept
