@@ -154,8 +154,14 @@ def absolute(config: Config) -> Config:
     root = corpus.root if corpus.root == BUNDLED else storage.absolute(corpus.root)
     text = replace(text, lexicon=_path(text.lexicon), grammar_cache=_path(text.grammar_cache))
     prepare = replace(prepare, textgrids=_path(prepare.textgrids), mfa=_absolute_mfa(prepare.mfa))
+    train = replace(config.train, init=_voice(config.train.init), cache_dir=_path(config.train.cache_dir))
     return replace(config, dir=storage.absolute(config.dir), dataset=_path(config.dataset), text=text, prepare=prepare,
-                   corpus=replace(corpus, root=root))  # fmt: skip
+                   corpus=replace(corpus, root=root), train=train)  # fmt: skip
+
+
+def _voice(voice: str) -> str:
+    """A voice's folder made absolute; a name in the registry stays."""
+    return voice if voice.startswith("models:/") else _path(voice)
 
 
 def _absolute_mfa(mfa: MfaConfig) -> MfaConfig:
