@@ -132,11 +132,14 @@ class Watch:
         return Mark(done, sum(self.cpu_s.values()), of_workers, time.monotonic())
 
     def growth(self, first: int, last: int) -> float:
-        """Of the process that grew most, between medians over the first and last tenth of so many units."""
-        tenth = max(1, (last - first) // 10)
+        """Of the process that grew most, between medians over the first and last tenth of so many units.
+
+        After the last unit the driver writes the report, which is no steady state.
+        """
+        tenth = max(WORKERS, (last - first) // 10)  # so many may be committed at once
         edges = [
             (median(k for done, k in seen if first <= done <= first + tenth),
-             median(k for done, k in seen if last - tenth <= done <= last))
+             median(k for done, k in seen if last - tenth <= done < last))
             for seen in self.rss.values() if seen[0][0] <= first and seen[-1][0] >= last
         ]  # fmt: skip
         return max(after / before for before, after in edges) - 1

@@ -26,8 +26,8 @@ from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
 
 CHUNK_FRAMES = {"cpu": 100, "cuda": 8000}
-"""Frames that are decoded at a time; memory grows with them, not with the text. CPU: 1.25 s (base: about 0.5 GB), for a
-tenth more computing, in the halos, than in one piece. GPU: a batch of ten sentences of 10 s."""
+"""Frames that are decoded at a time; memory grows with them, not with the text. CPU: 1.25 s (base: about 0.5 GB), for
+an eighth more computing, in the halos, than in one piece. GPU: a batch of ten sentences of 10 s."""
 
 _TOKENS_AT_A_TIME = 4096
 
