@@ -1,5 +1,6 @@
 """What the driver of a training does while the workers work: shows their progress, delivers to MLflow what is saved."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -61,14 +62,19 @@ class Monitor(threading.Thread):
     def run(self) -> None:
         """Read the mailbox until the training ended and it is empty."""
         with runtime.Progress("train", "steps", self.steps, self.step) as progress:
-            while True:
-                try:
-                    self._read(self.mailbox.get(timeout=0.5), progress)
-                except Empty:
-                    if self.ended.is_set():
-                        return
-                except RayError:
+            self._follow(progress)
+        with contextlib.suppress(TrackingError):  # the run may have opened later than a short training took
+            self._keep_system_metrics()
+
+    def _follow(self, progress: runtime.Progress) -> None:
+        while True:
+            try:
+                self._read(self.mailbox.get(timeout=0.5), progress)
+            except Empty:
+                if self.ended.is_set():
                     return
+            except RayError:
+                return
 
     def _read(self, message: tuple[object, ...], progress: runtime.Progress) -> None:
         match message:

@@ -73,6 +73,10 @@ def test_the_summary_is_true(whole: job.TrainSummary):
     assert run.data.tags["wg2.dataset"] == checkpoint.load_voice_files(whole.voice)[0].dataset
     assert run.data.params["train.batch_size"] == "4"
     assert run.data.metrics["val/noise"] == whole.val_last
+    assert run.data.metrics["system/node-0/system_memory_usage_megabytes"] > 0
+    steps = [file.path for file in _client(uri).list_artifacts(whole.run_id, "samples")]
+    assert steps == [f"samples/step-{step:08d}" for step in (4, 8, 12)]
+    assert len(_client(uri).list_artifacts(whole.run_id, steps[0])) == 4
     record = json.loads((folder_of(whole) / "training/train.json").read_text())
     assert record["nodes"] == list(whole.nodes)
     assert steps_in_mlflow(folder_of(whole)) == list(range(1, 13))
