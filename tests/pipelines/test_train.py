@@ -52,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> job.TrainSummary:  # noqa: ARG001
     """A training by one worker, without interruption."""
-    return job.run(prepared(tmp_path_factory.mktemp("whole"), samples=1, quality_steps=2))
+    return job.run(prepared(tmp_path_factory.mktemp("whole"), samples=1))
 
 
 def folder_of(summary: job.TrainSummary) -> Path:
