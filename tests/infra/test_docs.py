@@ -27,7 +27,7 @@ def commands(page: str) -> Iterator[list[str]]:
             continue
 
 
-def those(kind: str) -> list[pytest.ParameterSet]:
+def those(kind: str) -> list:
     """The commands of a kind in all pages."""
     found = [(page, words) for page in PAGES for words in commands(page) if kind_of(words) == kind]
     return [pytest.param(words, id=f"{page}: {' '.join(words)[:80]}") for page, words in found]
