@@ -12,6 +12,9 @@ about their truth.
     scaling_2                  two workers, each with as many windows, over twice the audio of one; fewer free cores
                                than workers measure the machine
     peak_bytes                 of the device; on a CPU the process's largest resident memory
+    matmul_tflops              of the largest rate of square matrix products in the same number format, measured here
+    model_flop_utilisation     the model's own multiplications and additions (three passes' worth a step, without what
+                               is computed twice), over that rate
 """
 
 import argparse
@@ -36,6 +39,7 @@ from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet
 from wg2.dataset.schema import num_frames, utterance_schema
 from wg2.dataset.splits import SplitRule
+from wg2.model.facts import model_facts
 from wg2.text.phonemes import ALL_SYMBOLS, Inventory
 from wg2.training import Sections, Trainer
 
@@ -51,11 +55,14 @@ def main() -> None:
         alone = train(info.root, settings, arguments)
         together = two_workers(info.root, settings, arguments, folder) if arguments.device == "cpu" else None
     rate = alone["audio_s_per_s"]
+    ceiling = matmul_flops(torch.device(arguments.device), settings.train.bf16)
     print(json.dumps({
         "benchmark": "train", "config": arguments.config, "device": arguments.device,
         "batch_size": settings.train.batch_size, "window_frames": settings.train.window_frames,
         "bf16": settings.train.bf16, "compile": settings.train.compile, "threads": settings.train.threads,
-        **loading, **alone, "scaling_2": None if together is None else round(together / (2 * rate), 3),
+        **loading, **alone, "matmul_tflops": round(ceiling / 1e12, 3),
+        "model_flop_utilisation": round(rate * flops_per_audio_s(settings) / ceiling, 4),
+        "scaling_2": None if together is None else round(together / (2 * rate), 3),
     }))  # fmt: skip
 
 
@@ -171,6 +178,27 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def matmul_flops(device: torch.device, bf16: bool) -> float:
+    """Floating point operations a second of the best of several products of square matrices."""
+    on_gpu = device.type == "cuda"
+    best, kind = 0.0, torch.bfloat16 if bf16 else torch.float32
+    for size in (4096, 8192, 16384) if on_gpu else (512, 1024):
+        one, other = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+        for _ in range(5):
+            start = time.perf_counter()
+            one @ other
+            if on_gpu:
+                torch.cuda.synchronize(device)
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def flops_per_audio_s(settings: Config) -> float:
+    """What a training step computes for a second of audio: forward, and twice as much backward."""
+    facts = model_facts(settings.model, len(ALL_SYMBOLS) + 1, settings.audio.sampling_rate)
+    return 3 * 2e9 * sum(float(facts[f"gmac.{part}"]) for part in ("encoder", "resampling", "decoder"))
 
 
 def two_workers(root: str, settings: Config, arguments: argparse.Namespace, folder: str) -> float:

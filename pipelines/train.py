@@ -1,12 +1,16 @@
 """The job that trains a voice on a data set, resumably, tracked in MLflow, and registers the best one.
 
 python pipelines/train.py --dir runs/lj --train.steps 200000
+python pipelines/train.py --sweep configs/ablations --train.workers 8     all configurations of a folder in turn
 ray job submit --working-dir . -- python pipelines/train.py --config configs/ljspeech.toml --train.workers 8
 """
 
 import logging
+import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -14,8 +18,8 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
 
-from pipelines import runtime
-from pipelines.train_monitor import Monitor
+from pipelines import runtime, sweep
+from pipelines.train_monitor import Monitor, node_metrics
 from pipelines.train_record import Job, TrainSummary, finish, recorded, tracked_run
 from wg2 import checkpoint, storage
 from wg2.checkpoint import MetricRow
@@ -23,15 +27,20 @@ from wg2.config import Config, TrainConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, TrainingError
 from wg2.tracking import Run, resolve_voice
-from wg2.training import check, keep_init, open_session
+from wg2.training import check, check_memory, keep_init, open_session
 
 _SAY_EVERY_S = 1.0
 """How often worker 0 tells the driver where it is."""
+_MEASURE_EVERY_S = 10.0
+"""How often a node tells how busy it is."""
 
 
-def run(config: Config) -> TrainSummary:
+def run(config: Config, parent: str = "") -> TrainSummary:
     """Train to `train.steps` from wherever the last run came to, and register the best voice.
 
+    Args:
+        config: of the training.
+        parent: MLflow run of the sweep that it is part of; '': none.
     Raises:
         ConfigError: settings that contradict each other, or a DIR that is not on a local or shared disk.
         DatasetError: no committed data set, or one that does not fit the model or the checkpoint.
@@ -41,7 +50,7 @@ def run(config: Config) -> TrainSummary:
     config = runtime.absolute(config)
     if not storage.is_local(config.dir):
         raise ConfigError(f"dir: got {config.dir}, but training writes its checkpoints to a local or shared disk")
-    job = Job(config, open_dataset(config.dataset_dir))
+    job = Job(config, open_dataset(config.dataset_dir), parent)
     check(job.sections, config.audio, job.info, job.folder)
     before = max(checkpoint.steps_done(job.folder), 0)
     if config.train.init and before == 0:
@@ -155,9 +164,11 @@ def _worker(settings: dict[str, Any]) -> Any:
     logging.getLogger().setLevel(logging.WARNING)  # Ray prints each report
     context = ray.train.get_context()
     rank, size = context.get_world_rank(), context.get_world_size()
-    mailbox.put((rank, ray.get_runtime_context().get_node_id()))
-    report = _Reporter(mailbox, leads=rank == 0)
-    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device())
+    node = f"node-{context.get_node_rank()}" if context.get_local_rank() == 0 else ""
+    report = _Reporter(mailbox, leads=rank == 0, node=node)
+    line = check_memory(job.sections, job.info, get_device())
+    mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
+    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device(), _leaving)
     try:
         session.run()
     except TrainingError as error:
@@ -165,13 +176,21 @@ def _worker(settings: dict[str, Any]) -> Any:
     return ""
 
 
-class _Reporter:
-    """Tells the driver where worker 0 is, and Ray what is saved."""
+def _leaving() -> bool:
+    """Whether Ray knows that one of the nodes will be taken away (a spot instance's notice, a drained node)."""
+    return ray.train.get_preemption_info() is not None
 
-    def __init__(self, mailbox: Queue, leads: bool) -> None:
-        self._mailbox, self._leads, self._said = mailbox, leads, 0.0
+
+class _Reporter:
+    """Tells the driver where worker 0 is and how busy this node is, and Ray what is saved."""
+
+    def __init__(self, mailbox: Queue, leads: bool, node: str) -> None:
+        self._mailbox, self._leads, self._node, self._said, self._measured = mailbox, leads, node, 0.0, 0.0
 
     def __call__(self, row: MetricRow, saved: bool) -> None:
+        if self._node and time.monotonic() - self._measured > _MEASURE_EVERY_S:
+            self._mailbox.put((self._node, node_metrics()))
+            self._measured = time.monotonic()
         if self._leads and (saved or time.monotonic() - self._said > _SAY_EVERY_S):
             self._mailbox.put((row, saved))
             self._said = time.monotonic()
@@ -180,5 +199,14 @@ class _Reporter:
             ray.train.report({"step": row.step, **row.values})
 
 
+def main(argv: Sequence[str]) -> None:
+    """Train one configuration, or with `--sweep FOLDER` all of a folder."""
+    folder, flags = sweep.wanted(argv)
+    if folder:
+        sweep.run(Path(folder), sweep.configurations(Path(folder), flags), run)
+    else:
+        run(load(flags))
+
+
 if __name__ == "__main__":
-    runtime.main(lambda: run(load()))
+    runtime.main(lambda: main(sys.argv[1:]))

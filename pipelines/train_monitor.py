@@ -1,5 +1,7 @@
 """What the driver of a training does while the workers work: shows their progress, delivers to MLflow what is saved."""
 
+import contextlib
+import os
 import sys
 import threading
 import time
@@ -7,10 +9,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from ray.exceptions import RayError
 from ray.util.queue import Empty, Queue
 
 from pipelines import runtime
+from pipelines.train_record import deliver
 from wg2 import checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.errors import TrackingError
@@ -29,12 +33,14 @@ class Monitor(threading.Thread):
         Args:
             folder: of the training.
             steps: that it is to reach.
-            mailbox: where workers put (rank, node id) and (row, whether it is saved).
+            mailbox: where workers put (rank, node id, GPU memory wanted), (row, whether it is saved) and (node's name,
+                system metrics).
             tracked: the MLflow run, which may still be opening.
         """
         super().__init__(daemon=True)
         self.folder, self.steps, self.mailbox, self.tracked = folder, steps, mailbox, tracked
         self._nodes: dict[int, str] = {}
+        self._system: dict[str, dict[str, float]] = {}
         self.shown = 0.0
         self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(folder), 0)
 
@@ -56,20 +62,27 @@ class Monitor(threading.Thread):
     def run(self) -> None:
         """Read the mailbox until the training ended and it is empty."""
         with runtime.Progress("train", "steps", self.steps, self.step) as progress:
-            while True:
-                try:
-                    self._read(self.mailbox.get(timeout=0.5), progress)
-                except Empty:
-                    if self.ended.is_set():
-                        return
-                except RayError:
+            self._follow(progress)
+        with contextlib.suppress(TrackingError):  # the run may have opened later than a short training took
+            self._keep_system_metrics()
+
+    def _follow(self, progress: runtime.Progress) -> None:
+        while True:
+            try:
+                self._read(self.mailbox.get(timeout=0.5), progress)
+            except Empty:
+                if self.ended.is_set():
                     return
+            except RayError:
+                return
 
     def _read(self, message: tuple[object, ...], progress: runtime.Progress) -> None:
         match message:
-            case (int(rank), str(node)):
+            case (int(rank), str(node), str(memory)):
                 self._nodes[rank] = node
-                print(f"train: rank {rank} is on node {node}", flush=True)
+                print(f"train: rank {rank} is on node {node}" + (f"; {memory}" if memory else ""), flush=True)
+            case (str(node), dict(values)):
+                self._system[node] = {**values}
             case (MetricRow() as row, bool(saved)):
                 if saved or time.monotonic() - self.shown > _SHOW_EVERY_S:
                     progress.advance(max(row.step - self.step, 0), _note(row))
@@ -82,11 +95,40 @@ class Monitor(threading.Thread):
         if not self.tracked.done():
             return
         try:
-            self.tracked.result().deliver(checkpoint.saved_history(self.folder))
+            self._keep_system_metrics()
+            deliver(self.tracked.result(), self.folder)
         except TrackingError as error:
             if not self.warned:
                 print(f"train: {error}; training goes on, the metrics are kept and delivered later", flush=True)
             self.warned = True
+
+    def _keep_system_metrics(self) -> None:
+        """What the nodes said last, under the names that MLflow shows as system metrics."""
+        named = {
+            f"system/{node}/{name}": value for node, values in self._system.items() for name, value in values.items()
+        }
+        self._system = {}
+        if named:
+            self.tracked.result().log_metrics(named, self.step)
+
+
+def node_metrics() -> dict[str, float]:
+    """How busy this node is: load for each core, memory and GPU memory in use."""
+    values = {"cpu_load_per_core": os.getloadavg()[0] / (os.cpu_count() or 1)}
+    memory = _memory_kb()
+    if {"MemTotal", "MemAvailable"} <= memory.keys():
+        values["system_memory_usage_megabytes"] = (memory["MemTotal"] - memory["MemAvailable"]) / 1e3
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        values[f"gpu_{index}_memory_usage_megabytes"] = (total - free) / 1e6
+    return values
+
+
+def _memory_kb() -> dict[str, int]:
+    """/proc/meminfo; nothing where there is none."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line.partition(":")[0]: int(line.split()[1]) for line in lines}
 
 
 def _note(row: MetricRow) -> str:

@@ -49,10 +49,11 @@ class TrainSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """What the driver and the workers know."""
+    """What the driver and the workers know; `parent` is the MLflow run of the sweep that it is part of, or ''."""
 
     config: Config
     info: DatasetInfo
+    parent: str = ""
 
     @property
     def sections(self) -> Sections:
@@ -81,9 +82,22 @@ def tracked_run(job: Job) -> "Iterator[Future[Run]]":
         except BaseException:
             with contextlib.suppress(TrackingError):
                 run = tracked.result()
-                run.deliver(checkpoint.saved_history(job.folder))
+                deliver(run, job.folder)
                 run.finish("FAILED")
             raise
+
+
+def deliver(run: Run, folder: Path) -> None:
+    """Hand what a training has saved to its MLflow run, as far as that does not have it.
+
+    Args:
+        run: the MLflow run.
+        folder: of the training.
+    Raises:
+        TrackingError: the server cannot be reached or refuses.
+    """
+    run.deliver(checkpoint.saved_history(folder))
+    run.deliver_samples(folder / "samples", checkpoint.steps_done(folder))
 
 
 def _open_run(job: Job) -> Run:
@@ -97,7 +111,7 @@ def _open_run(job: Job) -> Run:
         "mlflow.source.name": "pipelines/train.py",
         "mlflow.source.git.commit": git_commit(),
     }
-    run = Run.start_or_resume(config.tracking_uri, config.tracking.experiment, job.run_key, sections, tags)
+    run = Run.start_or_resume(config.tracking_uri, config.tracking.experiment, job.run_key, sections, tags, job.parent)
     size = {"utterances": info.num_utterances, "hours": info.hours}
     run.log_dataset(Path(info.root).name, info.identity, info.root, size)
     run.log_text(json.dumps(asdict(config), indent=1), "config.json")
@@ -114,7 +128,7 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
         nodes: Ray nodes of the ranks; none when it did not train.
     """
     history = checkpoint.saved_history(job.folder)
-    run.deliver(history)
+    deliver(run, job.folder)
     run.log_artifact(job.folder / "history.jsonl")
     best, name = job.folder / "best", job.config.tracking.model_name
     version = run.register(best, name)

@@ -3,7 +3,9 @@
 import json
 import os
 import shlex
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,3 +63,19 @@ def stand_in(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     command = shlex.join([sys.executable, str(Path(__file__).parent / "alignment/mfa_stand_in.py")])
     model = real_data / "mfa-3.4-outputs/kathleen_acoustic.zip"
     return StandIn(MfaConfig(command=command, acoustic_model=str(model), timeout_s=60), tmp_path / "calls.jsonl")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -37,7 +37,7 @@ MODEL = ModelConfig(
 )
 TRAIN = TrainConfig(
     steps=12, batch_size=4, window_frames=16, learning_rate=5e-3, warmup_steps=4, ema_decay=0.9,
-    validate_every=4, checkpoint_every=2, log_every=1, validation_windows=2,
+    validate_every=4, checkpoint_every=2, log_every=1, validation_windows=2, samples=0,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Every kind of bad recording ends in the rejects with its own reason; the good ones around it are kept."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,22 +134,6 @@ def test_a_noisy_recording_is_refused_where_a_floor_is_set(tmp_path: Path, bundl
     info = small_set.prepare(small_set.write_manifest(tmp_path, rows), f"{tmp_path}/dataset", recipe)
     assert dict(info.rejects_by_reason) == {"audio/NoiseError": 1}
     assert [row["quality"]["snr_db"] > 20 for row in small_set.rows(info)] == [True]
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_one_line_and_the_old_file_stays(tiny_disk: Path):

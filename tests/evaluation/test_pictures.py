@@ -4,7 +4,16 @@ import numpy as np
 from PIL import Image
 
 from wg2.alignment import Interval
-from wg2.evaluation.pictures import CEILING_DB, FLOOR_DB, Curve, log_mel, loss_svg, spectrogram_png
+from wg2.evaluation.pictures import (
+    CEILING_DB,
+    FLOOR_DB,
+    Curve,
+    durations_png,
+    log_mel,
+    loss_svg,
+    pair_png,
+    spectrogram_png,
+)
 
 RATE = 24_000
 TIME = np.arange(RATE, dtype=np.float32) / RATE
@@ -51,3 +60,27 @@ def test_the_loss_curve_is_an_inline_svg_that_takes_the_pages_colour_and_names_i
 def test_the_same_curve_is_the_same_svg():
     curves = [Curve("training", (1, 2), (0.9, 0.7))]
     assert loss_svg(curves, 0.8, "zeros") == loss_svg(curves, 0.8, "zeros")
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).astype(int)
+
+
+def test_of_a_pair_the_first_is_above():
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
+    silence = np.zeros(RATE, dtype=np.float32)
+    for pair, louder in (((noise, silence), 0), ((silence, noise), 1)):
+        halves = np.array_split(pixels(pair_png(*pair, RATE)), 2)
+        light = [half[..., 0][half[..., 3] > 250].mean() for half in halves]
+        assert light[louder] > 2 * light[1 - louder]
+
+
+def test_durations_that_agree_lie_on_the_line_and_others_beside_it():
+    phones, true = ["a", "b", "c"], [0.1, 0.2, 0.3]
+    agreed, slower = (pixels(durations_png(phones, true, [factor * s for s in true])) for factor in (1.0, 0.5))
+    assert agreed.shape == slower.shape
+    assert (agreed != slower).any()
+
+
+def test_a_sound_shorter_than_a_window_is_drawn():
+    assert log_mel(np.full(100, 0.1, dtype=np.float32), RATE).shape[0] == 80

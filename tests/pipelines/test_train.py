@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> job.TrainSummary:  # noqa: ARG001
     """A training by one worker, without interruption."""
-    return job.run(prepared(tmp_path_factory.mktemp("whole")))
+    return job.run(prepared(tmp_path_factory.mktemp("whole"), samples=1))
 
 
 def folder_of(summary: job.TrainSummary) -> Path:
@@ -72,6 +73,10 @@ def test_the_summary_is_true(whole: job.TrainSummary):
     assert run.data.tags["wg2.dataset"] == checkpoint.load_voice_files(whole.voice)[0].dataset
     assert run.data.params["train.batch_size"] == "4"
     assert run.data.metrics["val/noise"] == whole.val_last
+    assert run.data.metrics["system/node-0/system_memory_usage_megabytes"] > 0
+    steps = [file.path for file in _client(uri).list_artifacts(whole.run_id, "samples")]
+    assert steps == [f"samples/step-{step:08d}" for step in (4, 8, 12)]
+    assert len(_client(uri).list_artifacts(whole.run_id, steps[0])) == 4
     record = json.loads((folder_of(whole) / "training/train.json").read_text())
     assert record["nodes"] == list(whole.nodes)
     assert steps_in_mlflow(folder_of(whole)) == list(range(1, 13))
@@ -235,13 +240,25 @@ class TestRefusals:
         assert err.splitlines() == ["error: train.batch_size: 5 windows cannot be shared evenly by train.workers=2"]
 
 
+def nobody_listens() -> str:
+    """A server's address at which there is none."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
-def test_an_mlflow_that_is_none_does_not_lose_the_training(tmp_path: Path):
+@pytest.mark.parametrize("server", ["no database", "nobody listens"])
+def test_an_mlflow_that_is_none_does_not_lose_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # by default MLflow tries for minutes
     config = prepared(tmp_path, steps=4)
     store = (tmp_path / "mlflow.db").read_bytes()
     (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 99)
-    with pytest.raises(TrackingError, match="MLflow at sqlite"):
-        job.run(config)
+    uri = nobody_listens() if server == "nobody listens" else config.tracking_uri
+    with pytest.raises(TrackingError, match=f"MLflow at {uri}"):
+        job.run(replace(config, tracking=replace(config.tracking, uri=uri)))
     assert checkpoint.steps_done(tmp_path / "training") == 4
     (tmp_path / "mlflow.db").write_bytes(store)
     assert job.run(config).resumed_at == 4

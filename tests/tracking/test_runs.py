@@ -131,3 +131,32 @@ def test_parameters_are_flat():
 def test_the_commit_is_a_hash_or_nothing():
     commit = git_commit().rstrip("+")
     assert commit == "" or (len(commit) == 40 and set(commit) <= set("0123456789abcdef"))
+
+
+def samples(folder: Path, *steps: int) -> Path:
+    for step in steps:
+        (folder / f"step-{step:08d}").mkdir(parents=True)
+        (folder / f"step-{step:08d}" / "a.flac").write_bytes(b"sound")
+    return folder
+
+
+def kept(run: Run) -> list[str]:
+    return sorted(file.path for file in _client(run.uri).list_artifacts(run.run_id, "samples"))
+
+
+def test_samples_are_kept_up_to_the_saved_step_and_the_rest_later(uri: str, tmp_path: Path):
+    run, folder = start(uri), samples(tmp_path / "samples", 4, 8, 12)
+    run.deliver_samples(folder, 8)
+    assert kept(run) == ["samples/step-00000004", "samples/step-00000008"]
+    shutil.rmtree(folder / "step-00000004")  # what was kept is not looked at again
+    run.deliver_samples(folder, 12)
+    assert len(kept(run)) == 3
+    (file,) = _client(uri).list_artifacts(run.run_id, "samples/step-00000012")
+    assert file.path == "samples/step-00000012/a.flac"
+
+
+def test_a_run_of_a_sweep_is_shown_under_it(uri: str):
+    parent = start(uri, key="sweep")
+    child = Run.start_or_resume(uri, "exp", "row", {}, {}, parent.run_id)
+    assert _client(uri).get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+    assert "mlflow.parentRunId" not in _client(uri).get_run(parent.run_id).data.tags

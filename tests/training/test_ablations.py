@@ -1,21 +1,23 @@
 """The configurations of the paper's ablations: two rows differ in what they compare and in nothing else."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small_set
 import tiny_training
 from tiny_training import sections
 
 from wg2 import config
-from wg2.config import AugmentConfig, Config
+from wg2.config import AugmentConfig, Config, PrepareConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import UtteranceIndex, WindowLoader
 from wg2.model.facts import model_facts
 from wg2.text.phonemes import Inventory
-from wg2.training import Trainer
+from wg2.training import Sections, Trainer, open_session
 
 FOLDER = Path(__file__).parents[2] / "configs" / "ablations"
 PAIRS = {
@@ -93,3 +95,45 @@ def test_every_switch_of_the_training_changes_loss_and_gradient(info: DatasetInf
     assert rows[0]["loss/total"] != rows[1]["loss/total"]
     assert rows[0]["grad_norm"] != rows[1]["grad_norm"]
     assert rows[0]["loss/duration"] == rows[1]["loss/duration"]
+
+
+# ---------------------------------------------------------------------------------------------- each row, made small
+
+
+def narrow(value: Any, name: str = "") -> Any:
+    """The configuration with all channels divided by 16."""
+    if is_dataclass(value):
+        changed = {field.name: narrow(getattr(value, field.name), field.name) for field in fields(value)}
+        return replace(value, **changed)
+    if "channels" not in name:
+        return value
+    return tuple(width // 16 for width in value) if isinstance(value, tuple) else value // 16
+
+
+@pytest.fixture(scope="module")
+def bundled(bundled_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    folder = tmp_path_factory.mktemp("bundled")
+    corpus = small_set.write_manifest(folder, small_set.bundled_rows(bundled_corpus, folder, 8))
+    prepare = PrepareConfig(unit_utterances=8, val_fraction=0.3, test_fraction=0.0)
+    return small_set.prepare(corpus, f"{folder}/dataset", replace(small_set.RECIPE, prepare=prepare))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({name for pair in PAIRS for name in pair}))
+def test_every_row_trains_an_epoch_on_the_bundled_corpus(bundled: DatasetInfo, tmp_path: Path, name: str):
+    of, utterances = row(name), dict(bundled.splits)["train"]
+    small = replace(
+        of.train, steps=-(-utterances // 3), batch_size=3, use_gpu=False, loader_workers=0, bf16=False, warmup_steps=1,
+        validation_windows=1, quality_utterances=1, quality_steps=2, samples=0, log_every=1,
+    )  # fmt: skip
+    model = replace(of.model, encoder=narrow(of.model.encoder), resampling=narrow(of.model.resampling),
+                    decoder=narrow(of.model.decoder))  # fmt: skip
+    sections_, seen = Sections(small, model, of.diffusion, of.text), []
+    session = open_session(sections_, bundled, tmp_path, lambda measured, _: seen.append(measured))
+    session.run()
+    assert [measured.step for measured in seen] == list(range(1, small.steps + 1))
+    assert all(math.isfinite(measured.values["loss/total"]) for measured in seen)
+    assert ("loss/mel" in seen[0].values) == (name == "multitask-on")
+    batch = next(session.batches(range(1)))
+    assert (session.trainer._kept(batch) is not None) == (name == "specaugment-on")
+    assert batch.waveform.shape[1] == 300 * (64 if name == "window-64" else 256)

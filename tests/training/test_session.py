@@ -4,16 +4,18 @@ import multiprocessing
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny_training
 from tiny_training import sections, with_dropout
 
-from wg2 import checkpoint
+from wg2 import audio, checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.config import AudioConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
@@ -140,6 +142,60 @@ def test_a_damaged_state_is_named(info: DatasetInfo, whole: Path, tmp_path: Path
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match=r"step-00000012/state.safetensors"):
         open_session(OF, info, tmp_path / "training", nothing)
+
+
+def test_a_full_disk_ends_a_training_in_one_line_and_room_lets_it_go_on(
+    info: DatasetInfo, whole: Path, tiny_disk: Path
+):
+    with pytest.raises(CheckpointError, match=r"training/.*: cannot write: .*No space left"):
+        train(info, tiny_disk / "training")
+    reached = checkpoint.steps_done(tiny_disk / "training")
+    assert reached < 12
+    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
+    assert train(info, tiny_disk / "training").trainer.step == 12
+    assert measured(tiny_disk / "training") == measured(whole)
+
+
+def test_an_utterance_longer_than_a_window_is_cut_and_one_that_is_shorter_is_padded(info: DatasetInfo, tmp_path: Path):
+    """The text side is the whole utterance's: what a batch takes is bounded by its longest text, not by its sound."""
+    index, session = UtteranceIndex(info, "train"), open_session(OF, info, tmp_path, nothing)
+    assert min(index.num_frames) < OF.train.window_frames < max(index.num_frames)
+    lengths = dict(zip((index.name(row) for row in range(len(index))), index.num_frames, strict=True))
+    for batch in session.batches(range(3)):
+        assert batch.waveform.shape == (OF.train.batch_size, OF.train.window_frames * tiny_training.HOP)
+        assert batch.durations.sum(dim=1).tolist() == [lengths[name] for name in batch.utt_ids]
+
+
+def test_who_is_warned_saves_at_once_and_only_once(info: DatasetInfo, tmp_path: Path):
+    saved, asked = [], []
+
+    def leaving() -> bool:
+        asked.append(session.trainer.step)
+        return session.trainer.step >= 3
+
+    of = replace(OF, train=replace(OF.train, checkpoint_every=10))
+    report = lambda row, whole: saved.append(row.step) if whole else None  # noqa: E731
+    session = open_session(of, info, tmp_path, report, leaving=leaving)
+    session.run()
+    assert (asked, saved) == ([1, 2, 3], [3, 10, 12])
+    assert [checkpoint.step_of(state) for state in checkpoint.list_states(tmp_path / "checkpoints")] == saved
+
+
+def test_validations_leave_what_is_heard_and_seen(info: DatasetInfo, tmp_path: Path):
+    train(info, tmp_path, replace(OF, train=replace(OF.train, samples=1, quality_steps=2, steps=4)))
+    found = sorted((tmp_path / "samples").rglob("*.*"))
+    (name,) = {path.name.partition("-")[0].partition(".")[0] for path in found}
+    kinds = ("-durations.png", "-recording.flac", "-spectrograms.png", ".flac")
+    assert [path.relative_to(tmp_path / "samples") for path in found] == [
+        Path(f"step-00000004/{name}{k}") for k in kinds
+    ]
+    index = UtteranceIndex(info, "val")
+    row = [index.name(row) for row in range(len(index))].index(name)
+    recording, spoken = (audio.decode_flac(path.read_bytes()) for path in found if path.suffix == ".flac")
+    assert len(spoken) == len(recording) == index.num_frames[row] * tiny_training.HOP
+    np.testing.assert_allclose(recording[: len(index.waveform(row))], index.waveform(row), atol=1e-4)
+    assert np.abs(spoken - recording).max() > 1e-2
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in found if path.suffix == ".png")
 
 
 def test_a_finished_training_can_be_extended(info: DatasetInfo, whole: Path, tmp_path: Path):

@@ -325,6 +325,19 @@ def test_too_many_bad_steps_in_a_row_end_the_training(info: DatasetInfo):
         trainer.train_step(bad)
 
 
+def test_a_weight_that_is_no_number_ends_the_training_and_spoils_no_average(info: DatasetInfo):
+    trainer, batches = Trainer(sections(max_skipped_steps=3), info), loader(info, sections())
+    trainer.train_step(batches.batch(0))
+    averaged = {name: tensor.clone() for name, tensor in trainer.averaged.state_dict().items()}
+    with torch.no_grad():
+        trainer.model.encoder.embedding.weight[1:, 0] = math.nan
+    trainer.train_step(batches.batch(1))
+    trainer.train_step(batches.batch(2))
+    with pytest.raises(TrainingError, match=r"step 4: .* not finite, 3 steps in a row"):
+        trainer.train_step(batches.batch(3))
+    assert same(trainer.averaged.state_dict(), averaged)
+
+
 # ----------------------------------------------------------------------------------------------------------- states
 
 

@@ -89,6 +89,8 @@ class TrainConfig:
     """Steps between two logged rows of metrics; validations and checkpoints are always logged."""
     validation_windows: int = 4
     """Windows of each held-out utterance in a validation, each at five noise levels."""
+    samples: int = 2
+    """Held-out utterances, 5 s of each, spoken and drawn at each validation for ear and eye; 0: none."""
     workers: int = 1
     """Processes that train together."""
     use_gpu: bool = False
@@ -115,7 +117,7 @@ class TrainConfig:
         counts = ("steps", "batch_size", "accumulate", "window_frames", "validate_every", "checkpoint_every",
                   "keep_checkpoints", "log_every", "validation_windows", "quality_utterances", "max_skipped_steps",
                   "workers", "threads")  # fmt: skip
-        free = ("warmup_steps", "halo_frames", "max_failures", "seed", "loader_workers")
+        free = ("warmup_steps", "halo_frames", "max_failures", "seed", "loader_workers", "samples")
         check_ranges("train", self, {**dict.fromkeys(counts, (1, inf)), "quality_steps": (2, inf)})
         check_ranges("train", self, dict.fromkeys(free, (0, inf)))
         check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))

@@ -83,6 +83,7 @@ def log_mel(waveform: NDArray[np.float32], sampling_rate: int) -> NDArray[np.flo
     from librosa import feature
 
     n_fft = 2 ** int(np.ceil(np.log2(0.04 * sampling_rate)))
+    waveform = np.pad(waveform, (0, max(0, n_fft - len(waveform))))  # a sound shorter than one window is one
     power = feature.melspectrogram(
         y=waveform, sr=sampling_rate, n_fft=n_fft, hop_length=sampling_rate // 100, n_mels=_MELS, norm=None
     )
@@ -141,6 +142,45 @@ def alignment_png(
     tiers.axvspan(suspect.start_s, suspect.end_s, 0.5, 1.0, facecolor=_MARK, alpha=0.35, linewidth=0)
     _dress_tiers(tiers, span)
     return _png(figure, 100)
+
+
+def pair_png(above: NDArray[np.float32], below: NDArray[np.float32], sampling_rate: int) -> bytes:
+    """Log-mel spectrograms of two waveforms, one above the other on one time scale, as PNG.
+
+    Args:
+        above: [S].
+        below: [S'].
+        sampling_rate: Hz, of both.
+    """
+    span_s = max(len(above), len(below)) / sampling_rate
+    figure = Figure(figsize=(max(4.2, _INCHES_A_SECOND * span_s), 4.4), layout="constrained")
+    for axes, waveform in zip(figure.subplots(2, sharex=True), (above, below), strict=True):
+        _draw_sound(axes, waveform, sampling_rate, (0.0, len(waveform) / sampling_rate))
+        _dress(axes, sampling_rate, (0.0, span_s))
+    return _png(figure, 100)
+
+
+def durations_png(phones: Sequence[str], true_s: Sequence[float], predicted_s: Sequence[float]) -> bytes:
+    """Where each phone starts, as recorded and as predicted, as PNG: on the dashed line they are the same.
+
+    Args:
+        phones: their names.
+        true_s: how long each is, seconds.
+        predicted_s: the same as the model has it.
+    """
+    starts = [np.concatenate(([0.0], np.cumsum(lengths)[:-1])) for lengths in (true_s, predicted_s)]
+    figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    end_s = max(sum(true_s), sum(predicted_s))
+    axes.plot([0.0, end_s], [0.0, end_s], color=_GREY, linewidth=0.8, linestyle=(0, (4, 4)))
+    axes.plot(*starts, color=_MARK, linewidth=1.2, marker="o", markersize=2.5)
+    for index, phone in enumerate(phones):
+        axes.annotate(phone, (starts[0][index], starts[1][index]), xytext=(3, -6), textcoords="offset points",
+                      fontsize=5, color=_GREY, parse_math=False)  # fmt: skip
+    axes.tick_params(colors=_GREY, labelsize=7)
+    axes.set_xlabel("recorded, s", color=_GREY, fontsize=8)
+    axes.set_ylabel("predicted, s", color=_GREY, fontsize=8)
+    return _png(figure, 120)
 
 
 def _draw_sound(axes: Axes, waveform: NDArray[np.float32], sampling_rate: int, extent_s: tuple[float, float]) -> None:

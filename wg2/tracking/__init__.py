@@ -27,10 +27,12 @@ from wg2.errors import TrackingError
 
 RUN_KEY = "wg2.run_key"
 LOGGED_STEP = "wg2.logged_step"
+SAMPLED_STEP = "wg2.sampled_step"
 WEIGHTS = "wg2.weights_sha256"
 MODEL_SCHEME = "models:/"
 
 _SQLITE = "sqlite:///"
+_PARENT = "mlflow.parentRunId"
 _SERVED_MODEL = Path(__file__).with_name("served_model.py")
 _PARAMS_PER_CALL, _METRICS_PER_CALL, _PARAM_LENGTH, _TAG_LENGTH = 100, 1000, 6000, 5000
 
@@ -57,6 +59,7 @@ class Run:
         run_key: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        parent: str = "",
     ) -> "Run":
         """The run with the tag `wg2.run_key` = `run_key`; a new one when there is none.
 
@@ -66,6 +69,7 @@ class Run:
             run_key: what makes this training one training.
             params: parameters by flat name; written once, at the run's creation.
             tags: written at each start.
+            parent: the run under which MLflow shows this one; '': none.
         Raises:
             TrackingError: the server cannot be reached or refuses.
         """
@@ -74,7 +78,7 @@ class Run:
             experiment_id = _experiment(client, uri, experiment)
             found = _search(client, experiment_id, run_key)
             run_id = found or _create(client, experiment_id, run_key, params)
-            for name, value in tags.items():
+            for name, value in {**tags, **({_PARENT: parent} if parent else {})}.items():
                 client.set_tag(run_id, name, str(value)[:_TAG_LENGTH])
             client.update_run(run_id, status="RUNNING")
         return cls(_absolute(uri), experiment_id, run_id)
@@ -115,6 +119,23 @@ class Run:
             if missing:
                 self.log_rows(missing)
                 client.set_tag(self.run_id, LOGGED_STEP, str(missing[-1].step))
+
+    def deliver_samples(self, folder: Path, step: int) -> None:
+        """Keep the samples of validations that follow those kept before; call it as often as you like.
+
+        Args:
+            folder: with one folder, step-00000050, for each validation.
+            step: of the newest saved state: later samples will be made again.
+        Raises:
+            TrackingError: the server cannot be reached or refuses.
+        """
+        with _one_line(self.uri):
+            client = _client(self.uri)
+            done = int(client.get_run(self.run_id).data.tags.get(SAMPLED_STEP, -1))
+            found = {checkpoint.step_of(each): each for each in folder.glob("step-*")}
+            for number in sorted(number for number in found if done < number <= step):
+                client.log_artifacts(self.run_id, str(found[number]), f"samples/{found[number].name}")
+                client.set_tag(self.run_id, SAMPLED_STEP, str(number))
 
     def log_dataset(self, name: str, identity: str, source: str, profile: Mapping[str, Any]) -> None:
         """Say what the run was trained on; saying it again changes nothing.

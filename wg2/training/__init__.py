@@ -10,14 +10,16 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     augment.py  SpecAugment on the hidden features
     mel.py      the multi-task mel loss
     start.py    fine-tuning: what a training takes over from a voice
+    room.py     what a training needs of a disk and of a GPU
+    samples.py  what is kept of a validation to be heard and seen
     quality.py  the spectral distance by which the best voice is chosen
     trainer.py  `Trainer`: a step, a validation, save and restore
     session.py  `Session`: the loop in its folder; `check`: what must fit before the first step;
                 `keep_init`: the voice that it begins with
 """
 
-from wg2.training.session import Session, check, keep_init, open_session
+from wg2.training.session import Session, check, check_memory, keep_init, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 
-__all__ = ["Sections", "Session", "Trainer", "check", "keep_init", "open_session"]
+__all__ = ["Sections", "Session", "Trainer", "check", "check_memory", "keep_init", "open_session"]

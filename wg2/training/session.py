@@ -15,12 +15,17 @@ from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_b
 from wg2.errors import ConfigError, DatasetError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
+from wg2.training.room import check_disk, check_gpu, parameters, window_bytes
+from wg2.training.samples import LONGEST_S, write_samples
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
 from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
 """Told each step's row, and whether everything up to it is saved; on all workers."""
+
+Leaving = Callable[[], bool]
+"""Whether a machine is about to be taken away; all workers ask alike, and get the same answer."""
 
 
 _BEST_BY = {"spectral": "val/spectral_db", "noise": "val/noise"}
@@ -34,6 +39,7 @@ class Session:
     FOLDER/init                        the voice that it began with, if it did
     FOLDER/best                        the voice with the lowest val/spectral_db so far (`train.best_by`)
     FOLDER/history.jsonl               what was measured
+    FOLDER/samples/step-00000050       held-out utterances, spoken and drawn (`wg2.training.samples`)
     """
 
     def __init__(
@@ -42,8 +48,10 @@ class Session:
         batches: Callable[[range], Iterator[Batch]],
         held_out: Callable[[], Iterable[Batch]],
         spoken: Callable[[], Iterable[Batch]],
+        samples: Callable[[], Iterable[Batch]],
         folder: Path,
         report: Report,
+        leaving: Leaving = lambda: False,
     ) -> None:
         """Resume from the newest complete state in `folder`; without one, begin with `train.init` or at random.
 
@@ -52,11 +60,14 @@ class Session:
             batches: this worker's shares of the batches of some steps, counted from 0.
             held_out: the validation windows.
             spoken: the held-out windows that the spectral distance is measured on.
+            samples: the held-out windows that are kept to be heard.
             folder: of this training; worker 0 writes in it.
             report: told each step's row.
+            leaving: asked every `log_every` steps; at its first yes the state is saved at once.
         """
+        self.leaving, self.warned = leaving, False
         self.trainer, self.batches, self.folder, self.report = trainer, batches, folder, report
-        self.held_out, self.spoken = held_out, spoken
+        self.held_out, self.spoken, self.samples = held_out, spoken, samples
         self.leads, self.pending = trainer.rank == 0, list[MetricRow]()
         self.best = math.inf
         state = checkpoint.latest_state(folder / "checkpoints")
@@ -86,6 +97,7 @@ class Session:
             values = self.trainer.train_step(batch)
             took = time.perf_counter() - started
             values |= {"throughput/audio_s_per_s": self._audio_s(batch) / took, "throughput/waiting": waited / took}
+            values |= gpu_memory(self.trainer.device)
             self._after(values)
             started = time.perf_counter()
 
@@ -93,8 +105,10 @@ class Session:
         step, config = self.trainer.step, self.trainer.config
         last = step == config.steps
         validates, saves = last or step % config.validate_every == 0, last or step % config.checkpoint_every == 0
+        saves = self._hurries() or saves
         if validates:
             values |= self._validate()
+            self._keep_samples()
             self._keep_best(values[_BEST_BY[config.best_by]])
         row = self._log(values, keep=validates or saves or step % config.log_every == 0)
         if saves:
@@ -106,6 +120,21 @@ class Session:
         if self.trainer.config.best_by == "spectral":
             values |= self.trainer.quality(self.spoken())
         return values
+
+    def _keep_samples(self) -> None:
+        trainer = self.trainer
+        if self.leads:
+            for batch in self.samples():
+                _, info = trainer.voice()
+                steps, place = trainer.config.quality_steps, self.folder / "samples"
+                write_samples(trainer.averaged, info, batch.to(trainer.device), steps, place)
+
+    def _hurries(self) -> bool:
+        """Whether to save out of turn: once, when a machine is about to go."""
+        if self.warned or self.trainer.step % self.trainer.config.log_every:
+            return False
+        self.warned = self.leaving()
+        return self.warned
 
     def _log(self, values: dict[str, float], keep: bool = True) -> MetricRow:
         row = MetricRow(self.trainer.step, int(time.time() * 1000), values)
@@ -135,6 +164,13 @@ class Session:
         return samples * self.trainer.world_size / self.trainer.info.sampling_rate
 
 
+def gpu_memory(device: torch.device) -> dict[str, float]:
+    """The most that this worker's tensors ever took of its GPU, MB of 10^6 bytes; nothing on a CPU."""
+    if device.type != "cuda":
+        return {}
+    return {"memory/gpu_peak_mb": torch.cuda.max_memory_allocated(device) / 1e6}
+
+
 def open_session(
     sections: Sections,
     info: DatasetInfo,
@@ -143,6 +179,7 @@ def open_session(
     rank: int = 0,
     world_size: int = 1,
     device: torch.device | str = "cpu",
+    leaving: Leaving = lambda: False,
 ) -> Session:
     """The training of a data set in a folder, as one worker sees it; arguments as for `Trainer` and `Session`.
 
@@ -166,9 +203,17 @@ def open_session(
             halo,
             config.quality_utterances,
         ),
+        lambda: _samples(held_out, inventory, config.samples),
         folder,
         report,
+        leaving,
     )
+
+
+def _samples(index: UtteranceIndex, inventory: Inventory, count: int) -> Iterator[Batch]:
+    """The middle of a few held-out utterances, one in a batch, so that none is padded to another's length."""
+    longest = round(LONGEST_S * index.info.sampling_rate / index.info.samples_per_frame)
+    return validation_batches(index, inventory, 1, longest, utterances=count) if count else iter(())
 
 
 def keep_init(sections: Sections, info: DatasetInfo, voice: Path, folder: Path) -> list[str]:
@@ -197,7 +242,7 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
         DatasetError: the data set's rate or hop is not the configuration's, it is not what the newest state saw, a
             shard, a split or a phone is missing, or it has several speakers and none was chosen.
         TrainingError: the newest state was trained with other settings.
-        CheckpointError: the newest state is damaged.
+        CheckpointError: the newest state is damaged, or the disk has no room for the next ones.
         ConfigError: the workers cannot share a batch evenly.
     """
     state = checkpoint.latest_state(folder / "checkpoints")
@@ -219,6 +264,20 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             f"train.workers={sections.train.workers}"
         )
     _check_rows(info, sections.train.speaker)
+    check_disk(parameters(sections.model, len(info.phones) + 1), sections.train.keep_checkpoints, folder)
+
+
+def check_memory(sections: Sections, info: DatasetInfo, device: torch.device) -> str:
+    """What a worker's batch wants of its GPU, a line; '' on a CPU.
+
+    Raises:
+        ConfigError: the batch does not fit.
+    """
+    if device.type != "cuda":
+        return ""
+    config, tokens = sections.train, len(info.phones) + 1
+    one = window_bytes(sections.model, tokens, config.window_frames + 2 * config.halo_frames, config.bf16)
+    return check_gpu(config, parameters(sections.model, tokens), one, torch.cuda.mem_get_info(device)[0])
 
 
 def _check_rows(info: DatasetInfo, speaker: str) -> None:
