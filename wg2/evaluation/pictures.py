@@ -21,7 +21,8 @@ FLOOR_DB, CEILING_DB = -90.0, -10.0
 """Every spectrogram has this one colour scale: power of a mel band in dB, a full-scale sine being about 0."""
 
 _MELS = 80
-_INK = "#010203"  # stands for the page's text colour until the SVG is written
+INK = "#010203"
+"""Stands for the page's text colour until the SVG is written (`inline`)."""
 _GREY = "#8a8a8a"
 
 
@@ -46,12 +47,12 @@ def loss_svg(curves: Sequence[Curve], reference: float, reference_label: str) ->
         figure = Figure(figsize=(9.2, 3.4), layout="constrained")
         axes = figure.subplots()
         _draw_curves(axes, [curve for curve in curves if curve.steps])
-        axes.axhline(reference, color=_INK, linewidth=1, linestyle=(0, (4, 4)), alpha=0.6)
-        axes.text(1.0, reference, f" {reference_label} ", color=_INK, ha="right", va="bottom", fontsize=9.5,
+        axes.axhline(reference, color=INK, linewidth=1, linestyle=(0, (4, 4)), alpha=0.6)
+        axes.text(1.0, reference, f" {reference_label} ", color=INK, ha="right", va="bottom", fontsize=9.5,
                   transform=axes.get_yaxis_transform())  # fmt: skip
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue())
+    return inline(buffer.getvalue())
 
 
 def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -60,17 +61,17 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
         dense = len(curve.steps) > 40
         axes.plot(curve.steps, curve.values, color=colour, label=curve.name, linewidth=1.2 if dense else 2,
                   marker="" if dense else "o", markersize=4)  # fmt: skip
-    axes.set_xlabel("training step", color=_INK)
-    axes.set_ylabel("L1 of the noise", color=_INK)
+    axes.set_xlabel("training step", color=INK)
+    axes.set_ylabel("L1 of the noise", color=INK)
     axes.set_ylim(0.0, _top(curves))
-    axes.tick_params(colors=_INK)
-    axes.grid(axis="y", color=_INK, alpha=0.12)
+    axes.tick_params(colors=INK)
+    axes.grid(axis="y", color=INK, alpha=0.12)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(_INK)
+        axes.spines[side].set_color(INK)
     if curves:
-        axes.legend(frameon=False, labelcolor=_INK, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(curves))
+        axes.legend(frameon=False, labelcolor=INK, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(curves))
 
 
 def _top(curves: Sequence[Curve]) -> float:
@@ -83,11 +84,11 @@ def _top(curves: Sequence[Curve]) -> float:
     return max(tops)
 
 
-def _inline(svg: str) -> str:
+def inline(svg: str) -> str:
     """Matplotlib's SVG document as an element of an HTML page: no prologue, no namespaces, the page's ink."""
     element = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     element = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", element)
-    return element.replace(_INK, "currentColor")
+    return element.replace(INK, "currentColor")
 
 
 def log_mel(waveform: NDArray[np.float32], sampling_rate: int) -> NDArray[np.float32]:
