@@ -11,6 +11,7 @@ from wg2.checkpoint import MetricRow
 from wg2.dataset.ledger import DatasetInfo
 from wg2.evaluation.pictures import Curve
 from wg2.evaluation.report import DatasetFacts, Sentence, Sound
+from wg2.evaluation.scores import label
 
 _COLUMNS = ["utt_id", "audio", "sampling_rate", "text", "phones", "durations", "words"]
 
@@ -33,17 +34,19 @@ def curves(history: Iterable[MetricRow], names: Mapping[str, str]) -> tuple[Curv
     )
 
 
-def sentences(info: DatasetInfo, results: Sequence[Mapping[str, Any]], folder: str, limit: int) -> list[Sentence]:
+def sentences(
+    info: DatasetInfo | None, results: Sequence[Mapping[str, Any]], folder: str, limit: int
+) -> list[Sentence]:
     """Recording and synthesis side by side, the first `limit` sentences.
 
     Args:
-        info: the data set that has the recordings; a sentence without one has synthesis only.
+        info: the data set that has the recordings, if there is one; a sentence without one has synthesis only.
         results: rows of `wg2.evaluation.results`.
         folder: where their WAV files are.
         limit: at most so many.
     """
     names = list(dict.fromkeys(str(row["utt_id"]) for row in results))[:limit]
-    recorded = {row["utt_id"]: row for uri in info.shards for row in _read(uri, _COLUMNS, names)}
+    recorded = {row["utt_id"]: row for uri in (info.shards if info else ()) for row in _read(uri, _COLUMNS, names)}
     spoken = {name: [row for row in results if row["utt_id"] == name] for name in names}
     return [_sentence(name, recorded.get(name), spoken[name], folder) for name in names]
 
@@ -61,8 +64,7 @@ def _recording(row: Mapping[str, Any]) -> Sound:
 
 
 def _spoken(row: Mapping[str, Any], folder: str) -> Sound:
-    rule = "" if row["sampler"] == "ddpm" else f", {row['sampler']}"
-    return _sound(f"{row['steps']} steps{rule}", storage.read_bytes(storage.join(folder, row["wav"])), row)
+    return _sound(label(row), storage.read_bytes(storage.join(folder, row["wav"])), row)
 
 
 def _sound(label: str, data: bytes, row: Mapping[str, Any]) -> Sound:

@@ -1,4 +1,4 @@
-"""When a candidate voice takes the champion's place: conditions such as
+"""When a candidate voice takes the champion's place.
 
     wer<=1.1*champion and dnsmos>=champion-0.05
 

@@ -5,7 +5,7 @@ Shapes: S samples.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +129,7 @@ class Report:
     synthesis: tuple[SynthesisFacts, ...]
     sentences: tuple[Sentence, ...]
     note: str = ""
-    quality: Quality = Quality()
+    quality: Quality = field(default_factory=Quality)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
-The key of a row is the SHA-256 of text, voice, steps, sampler, seed and pace: a file is taken as it is when its row has
-the wanted key. Before a file is replaced its row is removed, so a row never describes another row's audio.
+The key of a row is the SHA-256 of text, voice, steps, sampler, seed and pace, and of given durations: a file is taken as it is when its row has the wanted key. Before a file is replaced its row is removed, so a row never
+describes another row's audio.
 """
 
 import hashlib
@@ -41,12 +41,14 @@ RESULT_SCHEMA = pa.schema([
     ("audio_s", pa.float64()),
     ("wall_s", pa.float64()),
     ("rtf", pa.float64()),
+    ("peak_mib", pa.float64()),
     ("phones", pa.list_(pa.string())),
     ("durations", pa.list_(pa.int32())),
     ("words", pa.list_(_WORD)),
     ("node_id", pa.string()),
 ])  # fmt: skip
-"""One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s."""
+"""One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s,
+`peak_mib` the most memory that its actor ever had, MiB."""
 
 _REJECTS = REJECT_SCHEMA.append(pa.field("key", pa.string())).append(pa.field("wav", pa.string()))
 _FINAL = ("TextError",)  # trying again gives the same; anything else (memory, a lost disk) may not
@@ -64,6 +66,8 @@ class Task:
         pace: 2.0 is twice as fast.
         voice: digest of the voice: of its weights, its facts and its stored schedules.
         sampler: the rule of a step.
+        phones: tokens to speak instead of the text's own, with `durations`.
+        durations: frames of each, those of the recording (copy-synthesis); empty: the voice's own choice.
     """
 
     utt_id: str
@@ -73,17 +77,22 @@ class Task:
     pace: float
     voice: str
     sampler: str = "ddpm"
+    phones: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """The same key, the same audio."""
-        values = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace]
+        values: list[Any] = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace]
+        if self.durations:
+            values += [self.phones, self.durations]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     @property
     def folder(self) -> str:
         """Where the file is, below the folder of the results."""
-        return str(self.steps) if self.sampler == "ddpm" else f"{self.steps}-{self.sampler}"
+        rule = "" if self.sampler == "ddpm" else f"-{self.sampler}"
+        return f"{self.steps}{rule}{'-true' if self.durations else ''}"
 
     @property
     def wav(self) -> str:
