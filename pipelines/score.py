@@ -128,8 +128,8 @@ def _others(entry: str, common: Mapping[str, Mapping[str, Any]]) -> list[ScoreTa
     if not found:
         raise StorageError(f"synthesize.system: {folder} has none of {', '.join(list(common)[:3])} ... as ID.wav or "
                            "ID.flac; name the files by the sentences' ids")  # fmt: skip
-    return [ScoreTask(system=name, identity=hashlib.sha256(storage.read_bytes(uri)).hexdigest(), uri=uri, **common[utt_id])
-            for utt_id, uri in found.items()]  # fmt: skip
+    digests = {uri: hashlib.sha256(storage.read_bytes(uri)).hexdigest() for uri in found.values()}
+    return [ScoreTask(system=name, identity=digests[uri], uri=uri, **common[utt_id]) for utt_id, uri in found.items()]
 
 
 def _recorded(dataset: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
