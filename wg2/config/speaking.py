@@ -37,7 +37,7 @@ class SynthesizeConfig:
     """Seed of the noise."""
     pace: float = 1.0
     """Speed: 2.0 speaks twice as fast."""
-    metrics: bool = True
+    metrics: bool = False
     """Score what was spoken and the recordings, and write a report beside the audio."""
     system: tuple[str, ...] = ()
     """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
