@@ -11,7 +11,7 @@ LIMIT  ?= 0
 DEMO   := $(if $(CORPUS),--corpus.root $(abspath $(CORPUS)) --dir runs/demo-$(notdir $(abspath $(CORPUS))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-mfa check bench clean
+.PHONY: help install demo test test-mfa chaos check bench clean
 
 help:  ## List these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test: $(DONE)  ## Run the tests; WG2_REAL_DATA=/folder adds those on real record
 
 test-mfa: $(DONE)  ## Run the tests on the real `mfa` (WG2_MFA_COMMAND='micromamba run -n mfa mfa' WG2_REAL_DATA=/folder)
 	$(PY) -m pytest -m mfa tests/alignment
+
+chaos: $(DONE)  ## Kill drivers, workers and nodes in the middle of prepare, ten times each
+	WG2_CHAOS_SEEDS=10 $(PY) -m pytest tests/pipelines/test_prepare_chaos.py --durations 0
 
 check: $(DONE)  ## Lint, format, strict types, import rule
 	$(VENV)/bin/ruff check .

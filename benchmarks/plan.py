@@ -1,7 +1,8 @@
 """What planning a large corpus costs: `python benchmarks/plan.py [UTTERANCES [LAYOUT]]`, LAYOUT ljspeech or manifest.
 
 Makes the corpus (empty audio files: planning opens none), then a dry run of the job in a process of its own. One JSON
-line: seconds and MB (largest resident set) of the whole process, Python's and Ray's imports included.
+line: seconds (by the clock, and of CPU time) and MB (largest resident set) of the whole process, Python's and Ray's
+imports included.
 """
 
 import json
@@ -58,9 +59,10 @@ def main() -> None:
         seconds = time.monotonic() - start
         assert f"{count} utterances" in out.stdout, out.stdout
         assert not Path(folder, "run").exists()
-    megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(json.dumps({"benchmark": "plan", "layout": layout, "utterances": count, "seconds": round(seconds, 1),
-                      "max_rss_mb": round(megabytes)}))  # fmt: skip
+                      "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
+                      "max_rss_mb": round(used.ru_maxrss / 1024)}))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
@@ -27,10 +27,13 @@ from wg2.dataset.outliers import Exclusions, exclusions
 from wg2.dataset.preparation import Recipe, UnitPreparer
 from wg2.dataset.splits import SplitRule
 from wg2.errors import DatasetError
+from wg2.evaluation import data_report
 from wg2.text.phonemes import ALL_SYMBOLS
 
-_ROUNDS = 3
-"""How often the units are tried whose worker died."""
+_DEATHS = 3
+"""After how many deaths of workers in a row, with no unit finished between them, the job gives up."""
+_DEATH = (RayActorError, NodeDiedError, ObjectLostError, WorkerCrashedError, OutOfMemoryError)
+"""What Ray says when a process or a machine has gone."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def run(config: Config) -> PrepareSummary:
     outliers = _outliers(root, work.done, config.prepare.max_outlier_z)
     ledger.commit(work.done, Description(config.audio.sampling_rate, hop, ALL_SYMBOLS, work.rule, limit, outliers))
     summary = _summary(root, before, len(work.done) - before, nodes, time.monotonic() - start)
+    if not data_report.is_current(root):
+        print(f"prepare: report in {data_report.write(root)}", flush=True)
     open_dataset(root).check_gate(limit)
     return summary
 
@@ -120,8 +125,8 @@ def _plan(root: str, work: Work, seconds: float) -> PrepareSummary:
 def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
     """Make the pending units; the ids of the nodes that did.
 
-    A worker that dies takes its pool with it. What is committed stays, and the rest goes again, a few times: Ray's own
-    restarts have no bound for a unit that kills every worker that touches it.
+    A worker that dies takes its pool with it. What is committed stays, and the rest goes again, for as long as units
+    get done: Ray's own restarts have no bound for a unit that kills every worker that touches it.
     """
     UnitPreparer(ledger.root, ledger.config_hash, recipe)  # a bad lexicon or aligner shows before anything is written
     ledger.begin()
@@ -129,16 +134,22 @@ def _make(recipe: Recipe, ledger: Ledger, work: Work) -> tuple[str, ...]:
     runtime.quiet_data()
     nodes: set[str] = set()
     with runtime.Progress("prepare", "utterances", work.utterances, work.utterances_done) as progress:
-        for rounds_left in reversed(range(_ROUNDS)):
+        deaths = 0
+        while work.pending:
+            before = len(work.pending)
             try:
                 for manifest, node in _results(recipe, ledger, work):
-                    work.finish(manifest)
                     nodes.add(node)
-                    progress.advance(manifest.rows + manifest.rejected, f"{work.rejects} rejects")
-                break
-            except RayActorError as error:
-                _after_death(error, work, rounds_left)
+                    progress.advance(work.finish(manifest), _so_far(recipe, work))
+            except _DEATH as error:
+                progress.advance(work.finish_committed(ledger.committed()), _so_far(recipe, work))
+                deaths = deaths + 1 if len(work.pending) == before else 1
+                _after_death(error, work, deaths)
     return tuple(sorted(nodes))
+
+
+def _so_far(recipe: Recipe, work: Work) -> str:
+    return f"{work.num_samples / recipe.audio.sampling_rate / 3600:.3f} hours, {work.rejects} rejects"
 
 
 def _with_model(recipe: Recipe, config: Config) -> Recipe:
@@ -163,11 +174,11 @@ def _outliers(root: str, manifests: list[Manifest], max_z: float) -> Exclusions:
     return found
 
 
-def _after_death(error: RayActorError, work: Work, rounds_left: int) -> None:
+def _after_death(error: BaseException, work: Work, deaths: int) -> None:
     names, why = ", ".join(list(work.pending)[:4]), str(error).partition("\n")[0]
-    if not rounds_left:
+    if deaths == _DEATHS:
         raise DatasetError(
-            f"a worker died {_ROUNDS} times, at one of {len(work.pending)} units ({names} ...): {why}; a crash of the "
+            f"a worker died {deaths} times, at one of {len(work.pending)} units ({names} ...): {why}; a crash of the "
             "aligner or a lack of memory; what is committed stays"
         ) from error
     print(f"prepare: a worker died ({why}); {len(work.pending)} units go again", flush=True)

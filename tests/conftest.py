@@ -17,6 +17,7 @@ settings.register_profile("ci", derandomize=True)  # a change is judged by the s
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two processes, one runs the tests that start Ray, in turn and first; the other the rest, by files."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)

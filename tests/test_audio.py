@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 from hypothesis import given, settings
@@ -192,6 +193,15 @@ def test_loudness_reaches_the_target(level):
 
 def test_a_tone_has_the_loudness_of_the_standard():
     assert audio.loudness(tone(5.0, 48_000, level=1.0), 48_000) == pytest.approx(-3.01, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 48_000])
+@pytest.mark.parametrize("seconds", [0.45, 0.49, 0.55, 1.0, 3.333])
+def test_loudness_is_that_of_pyloudnorm(rate, seconds):
+    dice = np.random.default_rng(0)
+    envelope = np.repeat(10 ** dice.uniform(-4, -0.5, size=100), int(seconds * rate) // 100 + 1)
+    speech = (dice.normal(size=len(envelope)) * envelope).astype(np.float32)
+    assert audio.loudness(speech, rate) == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(speech), abs=1e-3)
 
 
 def test_the_gain_stops_before_the_peak_clips_and_the_true_loudness_is_told():

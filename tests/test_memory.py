@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIES = 8
-"""Waveforms in memory at once: state, predicted noise, fresh noise, and the temporaries of a step."""
+COPIES = 16
+"""Waveforms in memory at once: state, predicted and fresh noise, temporaries of a step (6 to 10 were measured)."""
 
 
 def measured(minutes: int) -> dict[str, float]:

@@ -39,7 +39,7 @@ MODEL = ModelConfig(
 )
 TRAIN = TrainConfig(
     steps=700, batch_size=16, window_frames=32, learning_rate=3e-3, warmup_steps=50, ema_decay=0.99,
-    validate_every=10_000, checkpoint_every=10_000, threads=2,
+    validate_every=10_000, checkpoint_every=10_000, threads=1,
 )  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def dataset(root: Path, train: int = 200, held_out: int = 20) -> DatasetInfo:
     ledger, shard = Ledger(str(root), {}), attempt_path("shards", "s-0")
     storage.write_bytes(f"{root}/{shard}", parquet(rows, utterance_schema(RATE), 100))
     samples = sum(row["num_samples"] for row in rows)
-    manifest = Manifest("s-0", ledger.config_hash, "", {"train": train, "val": held_out}, samples, "s-0", shard, {}, "")
+    splits = {"train": train, "val": held_out}
+    manifest = Manifest("s-0", ledger.config_hash, "", 0, "", splits, samples, "s-0", shard, {}, "")
     write_unit(str(root), manifest)
     ledger.commit([manifest], Description(RATE, HOP, tuple(sorted(PITCHES)), SplitRule(0, 0), 0.0))
     return open_dataset(str(root))

@@ -5,6 +5,8 @@ python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
 python -m wg2 dataset verify runs/demo/dataset
+python -m wg2 listening make --system 12=runs/demo/synthesis/12 --system 6=runs/demo/synthesis/6 -o listening.html
+python -m wg2 listening summarize listening-*.csv
 
 Heavy parts are imported by the word that needs them, so that `--help` answers at once.
 """
@@ -17,6 +19,7 @@ from typing import Any, get_args
 
 from wg2.config.speaking import Sampler
 from wg2.errors import DatasetError, Wg2Error
+from wg2.evaluation.listening import command as listening
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
     _add_tune(words)
+    report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
+    report.add_argument("path", help="folder or s3:// prefix")
+    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
+    report.set_defaults(run=_dataset_report)
+    listening.add_words(words)
     verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
     verify.add_argument("path", help="folder or s3:// prefix")
     verify.set_defaults(run=_dataset_verify)
@@ -164,6 +172,12 @@ def _tuning_report(voice: str, steps: int, sampler: str, found: Any) -> str:
     betas = " ".join(f"{beta:.4g}" for beta in found.schedule.betas)
     kept = f"kept in {voice}: betas {betas}" if found.improved else f"nothing better was found; {voice} is unchanged"
     return "\n".join([*lines, kept])
+
+
+def _dataset_report(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.evaluation import data_report
+
+    print(data_report.write(arguments.path, arguments.output))
 
 
 def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:

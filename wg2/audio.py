@@ -5,9 +5,10 @@ decoded encodes to the same value again.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from math import inf
+from functools import cache, partial, reduce
+from math import inf, prod
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -354,16 +355,42 @@ def _to_loudness(waveform: NDArray[np.float32], name: str, config: AudioConfig) 
 
 
 def loudness(waveform: NDArray[np.float32], sampling_rate: int) -> float:
-    """Integrated loudness (LUFS, ITU-R BS.1770-4) of `waveform` [S]; -inf or NaN for silence.
+    """Integrated loudness (LUFS, ITU-R BS.1770-4) of `waveform` [S]; -inf for silence.
 
-    A clip shorter than a gating block is measured as one block: padded with zeros, it would read too quiet.
+    As pyloudnorm's meter, whose filters it takes, at two fifths of the cost: both filters in one pass, and the
+    overlapping blocks from sums over their steps. A clip shorter than a gating block is measured as one block: padded
+    with zeros, it would read too quiet.
     """
-    seconds = (len(waveform) - 1) / sampling_rate  # one sample less: the meter refuses a block of all, by rounding
-    return float(_meter(sampling_rate, min(LOUDNESS_BLOCK_S, seconds)).integrated_loudness(waveform))
+    weighted: NDArray[np.float64] = _k_weighting(sampling_rate)(waveform)
+    blocks = _block_power(np.square(weighted, out=weighted), sampling_rate)
+    above = blocks[blocks >= _power(SILENCE_LUFS)]
+    gated = above[above > above.mean() / 10] if len(above) else above  # the relative gate: 10 LU below the mean
+    return -0.691 + 10 * float(np.log10(gated.mean())) if len(gated) else -inf
+
+
+def _power(lufs: float) -> float:
+    return float(10 ** ((lufs + 0.691) / 10))
+
+
+def _block_power(squares: NDArray[np.float64], sampling_rate: int) -> NDArray[np.float64]:
+    """Mean power of the gating blocks, of which each overlaps the one before by three quarters."""
+    step = LOUDNESS_BLOCK_S / 4 * sampling_rate
+    count = round(len(squares) / step - 4) + 1  # the last one may want half a step more than there is
+    if count < 1 or len(squares) < 4 * step:
+        return np.array([squares.mean()])
+    edges = (np.arange(count + 3) * step).astype(int)
+    steps = np.add.reduceat(squares[: int((count + 3) * step)], edges)
+    sums: NDArray[np.float64] = np.convolve(steps, np.ones(4), "valid")
+    return sums / (4 * step)
 
 
 @cache
-def _meter(sampling_rate: int, block_s: float) -> Any:
+def _k_weighting(sampling_rate: int) -> Callable[[NDArray[np.float32]], Any]:
+    """The two filters of BS.1770 as one."""
     import pyloudnorm  # takes a second (scipy.signal), which who only reads FLAC need not pay
+    from scipy.signal import lfilter
 
-    return pyloudnorm.Meter(sampling_rate, block_size=block_s)
+    stages = pyloudnorm.Meter(sampling_rate)._filters.values()
+    b, a = (reduce(np.convolve, [getattr(stage, name) for stage in stages]) for name in ("b", "a"))
+    gain = prod(stage.passband_gain for stage in stages)
+    return partial(lfilter, gain * b, a)

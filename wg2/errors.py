@@ -6,6 +6,7 @@
     |   `-- MissingError     there is no such file or object
     |-- CorpusError          a corpus that cannot be read at all
     |-- BookError            a book that cannot be read, or that holds nothing to speak
+    |-- ListeningError       a listening test that cannot be made, or answers that do not belong to it
     |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
     |   |-- AudioError       its sound
     |   |   |-- DamagedError     empty, undecodable, truncated, NaN
@@ -52,6 +53,10 @@ class CorpusError(Wg2Error):
 
 class BookError(Wg2Error):
     """A book cannot be read, or holds nothing that can be spoken."""
+
+
+class ListeningError(Wg2Error):
+    """A listening test cannot be made, or its answers cannot be read."""
 
 
 class UtteranceError(Wg2Error):

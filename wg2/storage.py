@@ -159,7 +159,7 @@ def _read_part(uri: str, start: int) -> bytes:
     return data
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """Write the whole object or nothing.
 
     Raises:
@@ -172,7 +172,7 @@ def write_bytes(uri: str, data: bytes) -> None:
         raise StorageError(str(error)) from error
 
 
-def _write_whole(uri: str, data: bytes) -> None:
+def _write_whole(uri: str, data: bytes | memoryview) -> None:
     if is_local(uri):
         _replace_local(Path(absolute(uri)), data)
         return
@@ -181,7 +181,7 @@ def _write_whole(uri: str, data: bytes) -> None:
         stream.write(data)
 
 
-def _replace_local(path: Path, data: bytes) -> None:
+def _replace_local(path: Path, data: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:

@@ -5,6 +5,7 @@ object-store and scheduling boundaries. The dashboard listens on loopback only. 
 """
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -118,7 +119,7 @@ def _wait_for_nodes(environment: Mapping[str, str], gcs: str, count: int, timeou
     """
     script = (
         f"import ray; ray.init({gcs!r}, log_to_driver=False, logging_level='ERROR');"
-        "print(sum(node['Alive'] for node in ray.nodes()))"
+        "print('alive:', sum(node['Alive'] for node in ray.nodes()))"
     )
     deadline = time.monotonic() + timeout_s
     answer = "nothing"
@@ -126,7 +127,8 @@ def _wait_for_nodes(environment: Mapping[str, str], gcs: str, count: int, timeou
         client = [sys.executable, "-c", script]
         result = subprocess.run(client, env=dict(environment), capture_output=True, text=True, timeout=timeout_s)
         answer = result.stdout.strip() or result.stderr[-500:]
-        if result.returncode == 0 and int(answer.split()[-1]) >= count:
+        alive = re.search(r"^alive: (\d+)$", answer, re.MULTILINE)  # Ray on a busy machine adds remarks of its own
+        if alive and int(alive[1]) >= count:
             return
         time.sleep(0.5)
     raise TimeoutError(f"{gcs}: wanted {count} nodes, got {answer}")

@@ -193,9 +193,9 @@ class TestLadder:
         monkeypatch.setenv("WG2_STAND_IN_MODE", mode)
         short = replace(kathleen_requests[0], waveform=kathleen_requests[0].waveform[:1600])
         start = time.monotonic()
-        (result,) = MfaAligner(replace(stand_in.config, timeout_s=1.0)).align([short])
-        assert "no end within 1 s, killed with its children (prepare.mfa.timeout_s)" in str(result)
-        assert time.monotonic() - start < 20
+        (result,) = MfaAligner(replace(stand_in.config, timeout_s=3.0)).align([short])
+        assert "no end within 3 s, killed with its children (prepare.mfa.timeout_s)" in str(result)
+        assert time.monotonic() - start < 30
         assert len(stand_in.calls()) == 2, "the child must have started, or the test shows nothing"
         assert left_over() == []
 

@@ -1,6 +1,7 @@
 """The three jobs as their users run them: `ray job submit` to a cluster of two nodes, with token authentication on."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +49,10 @@ def test_without_the_token_no_job_is_accepted(cluster: two_nodes.Cluster):
 
 def test_prepare_as_a_job_aligns_on_both_nodes(cluster: two_nodes.Cluster, folder: Path):
     command = ("python", "pipelines/prepare.py", "--dir", str(folder), "--prepare.workers", "2")
-    succeeded(cluster.submit(*command, "--prepare.unit-utterances", "5"))
+    out = succeeded(cluster.submit(*command, "--prepare.unit-utterances", "5"))
+    progress = r"^prepare: (\d+) of 40 utterances, 0\.\d{3} hours, 0 rejects, [\d:]+ so far, [\d:]+ to go$"
+    assert re.findall(progress, out, re.MULTILINE) == [str(done) for done in range(5, 41, 5)]  # plain lines
+    assert "\r" not in out
     assert json.loads((folder / "dataset/dataset.json").read_text())["num_utterances"] == 40
     assert len(json.loads((folder / "dataset/prepare.json").read_text())["nodes"]) == 2
 

@@ -5,20 +5,22 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from killing import kill_with_its_ray, wait_until
 
 from pipelines import prepare as job
 from pipelines import runtime
 from pipelines.synthesize import _held_out
 from wg2.audio import decode_flac
 from wg2.config import load
+from wg2.dataset import units
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
 from wg2.errors import ConfigError, DatasetError, StorageError
+from wg2.evaluation import data_report
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -120,6 +122,10 @@ class TestTheBundledCorpus:
         assert record["units_made"] == 4
         assert len(record["nodes"]) == 1
 
+    def test_the_job_leaves_a_report_of_the_data_set(self, whole: Path):
+        assert data_report.is_current(f"{whole}/dataset")
+        assert (whole / "dataset/report.html").read_text().count("<audio ") == data_report.PLAYERS
+
     def test_a_second_run_does_nothing_and_says_so(self, whole: Path):
         before = state(whole)
         out = succeeded(prepare(whole))
@@ -132,29 +138,6 @@ class TestTheBundledCorpus:
         line = failed_in_one_line(prepare(whole, "--audio.target-lufs", "-20"))
         assert "audio.target_lufs: -23.0, now -20.0" in line
         assert state(whole) == before
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_killed_job_goes_on_where_it_was(whole: Path, tmp_path: Path):
-    one_worker = [*COMMAND, "--dir", str(tmp_path), "--prepare.workers", "1"]
-    driver = subprocess.Popen(one_worker, env=environment(), cwd="/", start_new_session=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    try:
-        assert wait_until(lambda: manifests(tmp_path) or driver.poll() is not None, 300)
-    finally:
-        kill_with_its_ray(driver)
-    done = {path.name: path.read_bytes() for path in manifests(tmp_path)}
-    assert 1 <= len(done) < 4, "the kill came too late to show anything"
-    assert not (tmp_path / "dataset/dataset.json").exists()
-
-    out = succeeded(prepare(tmp_path))
-    assert f"{len(done)} of 4 units are done already" in out
-    assert {path.name: path.read_bytes() for path in manifests(tmp_path) if path.name in done} == done
-    assert rows(tmp_path) == rows(whole)
-    assert open_dataset(f"{tmp_path}/dataset").identity == open_dataset(f"{whole}/dataset").identity
-    named = {Path(shard).name for shard in open_dataset(f"{tmp_path}/dataset").shards}
-    assert {path.name for path in (tmp_path / "dataset/shards").iterdir()} == named
 
 
 @pytest.fixture
@@ -204,17 +187,20 @@ class TestFailures:
         assert not manifests(tmp_path)
         assert not (tmp_path / "dataset/dataset.json").exists()
 
-    def test_a_worker_that_dies_once_costs_only_its_unit(self, small_corpus: Path, tmp_path: Path, monkeypatch):
+    def test_workers_that_die_once_at_every_unit_do_not_end_the_job(
+        self, small_corpus: Path, tmp_path: Path, monkeypatch
+    ):
         monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=1))
-        summary = job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
-        assert (summary.utterances, summary.units_made) == (6, 1)
-        assert (tmp_path / "died").read_text() == "x"
+        flags = ["--prepare.unit-utterances", "2", "--prepare.workers", "1"]
+        summary = job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus), *flags]))
+        assert (summary.utterances, summary.units_made) == (6, 3)
+        assert deaths(tmp_path / "died") == [1, 1, 1]
 
     def test_a_unit_that_kills_every_worker_ends_the_job(self, small_corpus: Path, tmp_path: Path, monkeypatch):
         monkeypatch.setattr(job, "UnitWorker", dies(tmp_path / "died", times=99))
         with pytest.raises(DatasetError, match=r"a worker died 3 times, at one of 1 units"):
             job.run(load(["--dir", str(tmp_path), "--corpus.root", str(small_corpus)]))
-        assert (tmp_path / "died").read_text() == "xxx"
+        assert deaths(tmp_path / "died") == [3]
         assert not (tmp_path / "dataset/dataset.json").exists()
 
 
@@ -276,19 +262,25 @@ def run_unwrapped(folder: Path, *flags: str) -> None:
 
 
 def dies(record: Path, times: int) -> type[job.UnitWorker]:
-    """A worker whose process ends, without a word, at its first calls."""
+    """A worker whose process ends, without a word, at its first calls for each unit."""
 
     class Dying(job.UnitWorker):
         def __call__(self, batch):
+            name = units.unpack(bytes(batch["unit"][0])).name
             with record.open("a+") as stream:
                 stream.seek(0)
-                if len(stream.read()) < times:
-                    stream.write("x")
+                if stream.read().split().count(name) < times:
+                    stream.write(f"{name}\n")
                     stream.flush()
                     os._exit(1)
             return super().__call__(batch)
 
     return Dying
+
+
+def deaths(record: Path) -> list[int]:
+    """How many there were at each unit."""
+    return list(Counter(record.read_text().split()).values())
 
 
 def broken_line(corpus: Path) -> tuple[str, ...]:

@@ -4,8 +4,11 @@ A TextGrid is in the time of the source recording; `AlignmentRequest.offset_s` s
 """
 
 import codecs
+import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from praatio.utilities import errors as praatio_errors
 from praatio.utilities import textgrid_io
@@ -30,6 +33,18 @@ _CONSONANTS = (
 ARPABET = frozenset([*_CONSONANTS, *(f"{vowel}{stress}" for vowel in _VOWELS for stress in "012")])
 """The phones that are accepted."""
 _DAMAGE = (praatio_errors.PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError)
+
+_EDGES = r"xmin ?= ?-?([\d.]+)\s+xmax ?= ?([\d.]+)\s+"
+_HEAD = re.compile(
+    r'\s*File type ?= ?"ooTextFile"\s+Object class ?= ?"TextGrid"\s+'
+    rf"{_EDGES}tiers\? <exists>\s+size ?= ?(?P<size>\d+)\s+item ?\[\]:?\s+"
+)
+_ENTRY = re.compile(rf'intervals ?\[\d+\]:?\s+{_EDGES}text ?= ?"((?:[^"]|"")*)"\s*')
+_TIER = re.compile(
+    r'item ?\[\d+\]:?\s+class ?= ?"IntervalTier"\s+name ?= ?"(?P<name>(?:[^"]|"")*)"\s+'
+    r"xmin ?= ?-?[\d.]+\s+xmax ?= ?(?P<end>[\d.]+)\s+intervals ?: size ?= ?(?P<size>\d+)\s*"
+    r'(?P<entries>(?:intervals ?\[\d+\]:?\s+xmin ?= ?-?[\d.]+\s+xmax ?= ?[\d.]+\s+text ?= ?"(?:[^"]|"")*"\s*)*)'
+)
 
 Tiers = Mapping[str, tuple[Interval, ...]]
 
@@ -67,7 +82,7 @@ def parse(text: str) -> Tiers:
         AlignmentError: it is not a TextGrid, or it is truncated.
     """
     try:
-        tiers = textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
+        tiers = _long_tiers(text) or textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
         parsed = {str(tier["name"]): _intervals(tier) for tier in tiers if tier["class"] == "IntervalTier"}
         ends = {str(tier["name"]): float(tier["xmax"]) for tier in tiers}
     except _DAMAGE as error:
@@ -75,6 +90,25 @@ def parse(text: str) -> Tiers:
     for name, intervals in parsed.items():
         _check_complete(name, intervals, ends[name])
     return parsed
+
+
+def _long_tiers(text: str) -> list[dict[str, Any]]:
+    """Tiers of the long format, as praatio gives them, at a sixth of its price; none where anything else is there."""
+    head = _HEAD.match(text)
+    tiers, end = [], head.end() if head else 0
+    for tier in _TIER.finditer(text):
+        entries = [(start, stop, _unquoted(label)) for start, stop, label in _ENTRY.findall(tier["entries"])]
+        if tier.start() != end or len(entries) != int(tier["size"]):
+            return []
+        end = tier.end()
+        tiers.append(
+            {"class": "IntervalTier", "name": _unquoted(tier["name"]), "xmax": tier["end"], "entries": entries}
+        )
+    return tiers if head and end == len(text) and len(tiers) == int(head["size"]) else []
+
+
+def _unquoted(label: str) -> str:
+    return label.strip().replace('""', '"')
 
 
 def _intervals(tier: Mapping[str, Sequence[tuple[str, str, str]]]) -> tuple[Interval, ...]:
@@ -160,9 +194,14 @@ def _take(word: Word, rest: list[Interval], index: int, last: bool) -> Interval:
     return Interval(word.text, taken[0].start_s, taken[-1].end_s)
 
 
-def _phones(word: Interval, phones: Sequence[Interval]) -> list[Interval]:
-    """The phones whose middle lies in `word`."""
-    inside = [phone for phone in phones if word.start_s <= (phone.start_s + phone.end_s) / 2 <= word.end_s]
+def _middle(phone: Interval) -> float:
+    return (phone.start_s + phone.end_s) / 2
+
+
+def _phones(word: Interval, phones: Sequence[Interval]) -> Sequence[Interval]:
+    """The phones, which are in order, whose middle lies in `word`."""
+    first = bisect_left(phones, word.start_s, key=_middle)
+    inside = phones[first : bisect_right(phones, word.end_s, lo=first, key=_middle)]
     strange = next((phone.label for phone in inside if phone.label not in ARPABET), None)
     if strange in UNKNOWN:
         raise AlignmentError(f"'{word.label}' is spoken '{strange}' there; add it to the aligner's dictionary")

@@ -129,7 +129,7 @@ def _parts(sentence: str, most: int) -> Iterator[tuple[str, Pause]]:
 
 def _last_cut(sentence: str, pattern: str, most: int) -> int:
     """Where the last match within `most` characters ends, unless that leaves very little; 0 for none."""
-    ends = [match.end() for match in re.finditer(pattern, sentence[: most + 1])]
+    ends = [match.end() for match in re.finditer(pattern, sentence) if len(match[0].rstrip()) + match.start() <= most]
     return ends[-1] if ends and ends[-1] > most // 4 else 0
 
 

@@ -39,21 +39,36 @@ class Work:
         return sum(manifest.rows + manifest.rejected for manifest in self.done)
 
     @property
+    def num_samples(self) -> int:
+        """Of audio, in the committed units."""
+        return sum(manifest.num_samples for manifest in self.done)
+
+    @property
     def rejects(self) -> int:
         """Refused, in the committed units."""
         return sum(manifest.rejected for manifest in self.done)
 
     def add(self, packed: bytes, manifest: Manifest | None, name: str) -> None:
         """One more unit: done, when its manifest is of the same recordings, or to do."""
-        if manifest and manifest.inputs_sha256 == units.unpack(packed).in_splits(self.rule).inputs_sha256:
+        if manifest and self._is_of(manifest, packed):
             self.done.append(manifest)
         else:
             self.pending[name] = packed
 
-    def finish(self, manifest: Manifest) -> None:
-        """One more unit is committed."""
+    def finish(self, manifest: Manifest) -> int:
+        """One more unit is committed; how many utterances that are, kept or refused."""
         del self.pending[manifest.unit]
         self.done.append(manifest)
+        return manifest.rows + manifest.rejected
+
+    def finish_committed(self, committed: Mapping[str, Manifest]) -> int:
+        """The pending units that are committed, although nobody said so; how many utterances these are."""
+        found = [committed[name] for name in self.pending if name in committed]
+        return sum(self.finish(manifest) for manifest in found if self._is_of(manifest, self.pending[manifest.unit]))
+
+    def _is_of(self, manifest: Manifest, packed: bytes) -> bool:
+        """Whether a manifest is of the unit as it is now."""
+        return manifest.inputs_sha256 == units.unpack(packed).in_splits(self.rule).inputs_sha256
 
 
 def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Work:

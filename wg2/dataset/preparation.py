@@ -23,7 +23,7 @@ from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, Tr
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
-PREP_VERSION = "2"
+PREP_VERSION = "3"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class UnitPreparer:
         if not text.strip():
             raise TranscriptError(f"{recording.utt_id}: no transcript; write one, or remove the recording")
         spoken = self._frontend.spoken(text)
-        words = self._frontend.words(spoken)
+        words = self._frontend.spoken_words(spoken, text)
         _check_pace(recording.utt_id, words, len(clip.waveform) / clip.sampling_rate, self._recipe.prepare)
         return spoken, words
 
@@ -283,7 +283,7 @@ def _check(row: dict[str, Any], samples_per_frame: int) -> None:
         raise DatasetError(f"{row['utt_id']}: phones outside the inventory: {' '.join(unknown)}; correct the lexicon")
 
 
-def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) -> bytes:
+def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) -> memoryview:
     """Rows as a Parquet file: the audio as it is, the rest zstd. The same rows give the same bytes."""
     table = pa.Table.from_pylist(rows, schema=schema)
     columns = [path for path in _leaves(schema) if path != "audio.bytes"]
@@ -291,7 +291,7 @@ def parquet(rows: list[dict[str, Any]], schema: pa.Schema, row_group_rows: int) 
     compression = dict.fromkeys(columns, "zstd") | ({"audio.bytes": "none"} if "audio" in schema.names else {})
     pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=columns,
                    write_statistics=columns)  # fmt: skip
-    return bytes(sink.getvalue())
+    return memoryview(sink.getvalue())
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

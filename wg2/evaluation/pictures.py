@@ -5,24 +5,22 @@ that is legible on both. Shapes: S samples.
 """
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import rc_context
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from wg2.alignment import Interval
+from wg2.evaluation.charts import INK, plain, svg
 
 FLOOR_DB, CEILING_DB = -90.0, -10.0
 """Every spectrogram has this one colour scale: power of a mel band in dB, a full-scale sine being about 0."""
 
 _MELS = 80
-INK = "#010203"
-"""Stands for the page's text colour until the SVG is written (`inline`)."""
 _GREY = "#8a8a8a"
 
 
@@ -35,7 +33,7 @@ class Curve:
     values: tuple[float, ...]
 
 
-def loss_svg(curves: Sequence[Curve], reference: float, reference_label: str) -> str:
+def loss_svg(curves: Sequence[Curve], reference: float, reference_label: str) -> Markup:
     """The curves over the training steps, and a dashed line to compare with, as an `<svg>` to put into a page.
 
     Args:
@@ -43,16 +41,16 @@ def loss_svg(curves: Sequence[Curve], reference: float, reference_label: str) ->
         reference: where the dashed line is.
         reference_label: what it stands for.
     """
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "wg2", "font.family": "sans-serif", "font.size": 11}):
-        figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-        axes = figure.subplots()
-        _draw_curves(axes, [curve for curve in curves if curve.steps])
+    shown = [curve for curve in curves if curve.steps]
+    ends = ", ".join(f"{curve.name} {curve.values[0]:.3f} to {curve.values[-1]:.3f}" for curve in shown)
+
+    def draw(axes: Axes) -> None:
+        _draw_curves(axes, shown)
         axes.axhline(reference, color=INK, linewidth=1, linestyle=(0, (4, 4)), alpha=0.6)
         axes.text(1.0, reference, f" {reference_label} ", color=INK, ha="right", va="bottom", fontsize=9.5,
                   transform=axes.get_yaxis_transform())  # fmt: skip
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return inline(buffer.getvalue())
+
+    return svg(draw, f"Losses over the training steps: {ends or 'none'}", (9.2, 3.4))
 
 
 def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -61,15 +59,8 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
         dense = len(curve.steps) > 40
         axes.plot(curve.steps, curve.values, color=colour, label=curve.name, linewidth=1.2 if dense else 2,
                   marker="" if dense else "o", markersize=4)  # fmt: skip
-    axes.set_xlabel("training step", color=INK)
-    axes.set_ylabel("L1 of the noise", color=INK)
     axes.set_ylim(0.0, _top(curves))
-    axes.tick_params(colors=INK)
-    axes.grid(axis="y", color=INK, alpha=0.12)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(INK)
+    plain(axes, "training step", "L1 of the noise")
     if curves:
         axes.legend(frameon=False, labelcolor=INK, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(curves))
 
@@ -82,13 +73,6 @@ def _top(curves: Sequence[Curve]) -> float:
         if values.size:
             tops.append(1.05 * float(np.quantile(values, 0.99) if values.size > 100 else values.max()))
     return max(tops)
-
-
-def inline(svg: str) -> str:
-    """Matplotlib's SVG document as an element of an HTML page: no prologue, no namespaces, the page's ink."""
-    element = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    element = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", element)
-    return element.replace(INK, "currentColor")
 
 
 def log_mel(waveform: NDArray[np.float32], sampling_rate: int) -> NDArray[np.float32]:
@@ -119,13 +103,83 @@ def spectrogram_png(
     """
     figure = Figure(figsize=(4.2, 2.2), layout="constrained")
     axes = figure.subplots()
-    extent = (0.0, len(waveform) / sampling_rate, 0.0, float(_MELS))
-    axes.imshow(log_mel(waveform, sampling_rate), origin="lower", aspect="auto", extent=extent, cmap="magma",
-                vmin=FLOOR_DB, vmax=CEILING_DB, interpolation="nearest")  # fmt: skip
+    _draw_sound(axes, waveform, sampling_rate, (0.0, len(waveform) / sampling_rate))
     _draw_words(axes, words, span_s)
-    _dress(axes, sampling_rate, span_s)
+    _dress(axes, sampling_rate, (0.0, span_s))
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlabel("s", color=_GREY, fontsize=6.5, labelpad=0)
+    return _png(figure, 150)
+
+
+def alignment_png(
+    waveform: NDArray[np.float32],
+    sampling_rate: int,
+    span: tuple[float, float],
+    phones: Sequence[Interval],
+    words: Sequence[Interval],
+    suspect: Interval,
+) -> bytes:
+    """Log-mel spectrogram of a part, phone boundaries over it, phones and words in two tiers below it, as PNG.
+
+    Args:
+        waveform: all of it, [S].
+        sampling_rate: Hz.
+        span: start and end of the part, seconds.
+        phones: of the whole; one of no length is left out.
+        words: of the whole.
+        suspect: the phone to mark.
+    """
+    start_s, end_s = span
+    figure = Figure(figsize=(max(2.5, _INCHES_A_SECOND * (end_s - start_s)), 2.4), layout="constrained")
+    sound, tiers = figure.subplots(2, sharex=True, height_ratios=(5, 1.3))
+    part = waveform[round(start_s * sampling_rate) : round(end_s * sampling_rate)]
+    _draw_sound(sound, part, sampling_rate, span)
+    sound.axvspan(suspect.start_s, suspect.end_s, facecolor="none", edgecolor=_MARK, linewidth=1.6)
+    _dress(sound, sampling_rate, span)
+    for level, tier in enumerate((words, phones)):
+        _draw_tier(sound, tiers, level, [item for item in tier if item.end_s > start_s and item.start_s < end_s])
+    tiers.axvspan(suspect.start_s, suspect.end_s, 0.5, 1.0, facecolor=_MARK, alpha=0.35, linewidth=0)
+    _dress_tiers(tiers, span)
+    return _png(figure, 100)
+
+
+def _draw_sound(axes: Axes, waveform: NDArray[np.float32], sampling_rate: int, extent_s: tuple[float, float]) -> None:
+    axes.imshow(log_mel(waveform, sampling_rate), origin="lower", aspect="auto", extent=(*extent_s, 0.0, float(_MELS)),
+                cmap="magma", vmin=FLOOR_DB, vmax=CEILING_DB, interpolation="nearest")  # fmt: skip
+
+
+_INCHES_A_SECOND = 2.2
+_MARK = "#29c4d8"  # stands out on the spectrogram's colours and on both pages
+
+
+def _draw_tier(sound: Axes, tiers: Axes, level: int, items: Sequence[Interval]) -> None:
+    """Boundaries, and names where there is room; the upper tier's boundaries go through the spectrogram too."""
+    for item in items:
+        if item.end_s <= item.start_s:
+            continue
+        for edge_s in (item.start_s, item.end_s):
+            tiers.plot([edge_s, edge_s], [level, level + 1], color=_GREY, linewidth=0.7)
+            if level:
+                sound.axvline(edge_s, color="white", linewidth=0.6, alpha=0.6)
+        if (item.end_s - item.start_s) * _INCHES_A_SECOND >= 0.062 * len(item.label):
+            tiers.text((item.start_s + item.end_s) / 2, level + 0.47, item.label, color=_GREY, fontsize=7, ha="center",
+                       va="center", clip_on=True, parse_math=False)  # fmt: skip
+
+
+def _dress_tiers(tiers: Axes, span: tuple[float, float]) -> None:
+    tiers.set_ylim(0, 2)
+    tiers.set_xlim(*span)
+    tiers.set_yticks([])
+    tiers.locator_params(axis="x", nbins=max(4, round(3 * (span[1] - span[0]))))
+    tiers.tick_params(colors=_GREY, labelsize=6.5, length=2, pad=1.5)
+    tiers.set_xlabel("s", color=_GREY, fontsize=6.5, labelpad=0)
+    for spine in tiers.spines.values():
+        spine.set_visible(False)
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, transparent=True, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, transparent=True, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -138,17 +192,15 @@ def _draw_words(axes: Axes, words: Sequence[Interval], span_s: float) -> None:
                       ha="center", va="top", clip_on=True, parse_math=False)  # fmt: skip
 
 
-def _dress(axes: Axes, sampling_rate: int, span_s: float) -> None:
+def _dress(axes: Axes, sampling_rate: int, span: tuple[float, float]) -> None:
     """Axes in seconds and kHz, in a grey for light and dark pages."""
     from librosa import hz_to_mel
 
     labels = [hz for hz in (500, 1000, 2000, 4000, 8000) if hz < sampling_rate / 2]
     heights = [float(hz_to_mel(hz) / hz_to_mel(sampling_rate / 2)) * _MELS for hz in labels]
     axes.set_yticks(heights, [f"{hz / 1000:g}" for hz in labels])
-    axes.set_xlim(0.0, span_s)
-    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlim(*span)
     axes.tick_params(colors=_GREY, labelsize=6.5, length=2, pad=1.5)
     axes.set_ylabel("kHz", color=_GREY, fontsize=6.5, labelpad=1)
-    axes.set_xlabel("s", color=_GREY, fontsize=6.5, labelpad=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -3,19 +3,17 @@
 Shapes: S samples.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from wg2 import audio
 from wg2.alignment import Interval
 from wg2.evaluation.frontier import frontier_svg
+from wg2.evaluation.pages import data_uri, page
 from wg2.evaluation.pictures import Curve, loss_svg, spectrogram_png
 from wg2.evaluation.quality import Quality
 
@@ -156,15 +154,8 @@ class _Cell:
 
 def render(report: Report) -> str:
     """The page. All text in it is escaped; sounds and pictures are `data:` URIs."""
-    folder = Path(__file__).with_name("templates")
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    return page(
+        "report.html",
         report=report,
         zeros=ZEROS_LOSS,
         curve=_curve(report.training.curves if report.training else ()),
@@ -175,11 +166,10 @@ def render(report: Report) -> str:
 
 
 def _frontier(quality: Quality) -> Markup:
-    """Safe for the same reason as `_curve`; the systems' names are text in an SVG that matplotlib writes."""
     recorded = [dict(zip((m.name for m in table.metrics), line, strict=True))
                 for table in quality.tables[:1] for name, line in table.lines if name == "recording"]  # fmt: skip
     levels = {name: value.mean for line in recorded for name, value in line.items() if value}
-    return Markup(frontier_svg(quality.points, levels))
+    return frontier_svg(quality.points, levels)
 
 
 def _worst_first(report: Report) -> list[Sentence]:
@@ -189,8 +179,7 @@ def _worst_first(report: Report) -> list[Sentence]:
 
 def _curve(curves: Sequence[Curve]) -> Markup:
     label = f"predicting zeros: {ZEROS_LOSS:.2f}"
-    # The curves' names are ours and matplotlib escapes text, so the drawing may enter the page as it is.
-    return Markup(loss_svg(curves, ZEROS_LOSS, label)) if any(curve.steps for curve in curves) else Markup("")
+    return loss_svg(curves, ZEROS_LOSS, label) if any(curve.steps for curve in curves) else Markup("")
 
 
 def _sentence(sentence: Sentence) -> dict[str, object]:
@@ -207,8 +196,8 @@ def _player(sound: Sound, span_s: float) -> dict[str, str]:
     return {
         "label": sound.label,
         "seconds": f"{sound.seconds:.1f} s",
-        "audio": _data_uri("audio/flac", audio.encode_flac(sound.waveform, sound.sampling_rate)),
-        "picture": _data_uri("image/png", spectrogram_png(sound.waveform, sound.sampling_rate, span_s, sound.words)),
+        "audio": data_uri("audio/flac", audio.encode_flac(sound.waveform, sound.sampling_rate)),
+        "picture": data_uri("image/png", spectrogram_png(sound.waveform, sound.sampling_rate, span_s, sound.words)),
     }
 
 
@@ -238,7 +227,3 @@ def _kind(phone: str) -> str:
     if phone[-1].isdigit():
         return "vowel"
     return "consonant" if phone.isupper() else "pause"
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -40,7 +40,14 @@ class Frontend:
         Raises:
             TextError: no pronounceable word at all, or a word of another script, which would be lost in silence.
         """
-        spoken = self.spoken(text)
+        return self.spoken_words(self.spoken(text), text)
+
+    def spoken_words(self, spoken: str, text: str) -> tuple[Word, ...]:
+        """The words of what `spoken` made of `text`, which errors show.
+
+        Raises:
+            TextError: as `words` does.
+        """
         found = [item for match in _WORD.finditer(spoken) for item in self._parts(match)]
         if not any(self._lexicon.can_pronounce(word) for word, _, _ in found):
             raise TextError(f"no pronounceable word in the text {_shown(text)}; wanted words in Latin letters")
