@@ -35,9 +35,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(voice: Path) -> Run:
     def run(folder: Path, *options: str) -> synthesize.SynthesisSummary:
-        return synthesize.run(
-            load(["--dir", str(folder), "--synthesize.voice", str(voice), "--synthesize.no-metrics", *options])
-        )
+        return synthesize.run(load(["--dir", str(folder), "--synthesize.voice", str(voice), *options]))
 
     return run
 
