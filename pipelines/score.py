@@ -16,9 +16,10 @@ from pipelines.pool import work_through
 from wg2 import audio, storage
 from wg2.config import Config
 from wg2.dataset.ledger import open_dataset
-from wg2.errors import DatasetError, StorageError, Wg2Error
+from wg2.errors import ConfigError, DatasetError, StorageError, Wg2Error
 from wg2.evaluation.metrics.scorer import Clip, Scorer
-from wg2.evaluation.scores import RECORDING, Scores, ScoreTask, file_of, label
+from wg2.evaluation.quality import RECORDING
+from wg2.evaluation.scores import Scores, ScoreTask, files_of, label
 
 _SAVE_EVERY_S = 10.0
 _TOKENS = ["audio", "phones", "durations"]
@@ -61,6 +62,7 @@ def run(config: Config, results: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
         config: of the job.
         results: rows of `wg2.evaluation.results`, one or more.
     Raises:
+        ConfigError: a system has the name of another.
         StorageError: the table is damaged or cannot be written, or a system has no file of these sentences.
     """
     tasks = _tasks(config, results)
@@ -70,6 +72,11 @@ def run(config: Config, results: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
     if pending:
         _score_all(config, scores, pending, len(tasks))
     return tuple(scores.rows(tasks))
+
+
+def known(config: Config, results: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Those of these scores that are in the table."""
+    return tuple(Scores(config.synthesis_dir).rows(_tasks(config, results)))
 
 
 def _score_all(config: Config, scores: Scores, pending: Sequence[ScoreTask], total: int) -> None:
@@ -101,6 +108,8 @@ def _tasks(config: Config, results: Sequence[Mapping[str, Any]]) -> list[ScoreTa
     tasks = [ScoreTask(system=RECORDING, identity="", **common[name]) for name in names if name in recorded]
     tasks += [_spoken(config.synthesis_dir, row, common[row["utt_id"]]) for row in results]
     for entry in config.synthesize.system:
+        if entry.partition("=")[0] in {task.system for task in tasks} | {RECORDING}:
+            raise ConfigError(f"synthesize.system: the name {entry.partition('=')[0]!r} is taken; give another")
         tasks += _others(entry, common)
     return tasks
 
@@ -122,9 +131,7 @@ def _spoken(folder: str, row: Mapping[str, Any], common: Mapping[str, Any]) -> S
 def _others(entry: str, common: Mapping[str, Mapping[str, Any]]) -> list[ScoreTask]:
     """The files of NAME=FOLDER that are of these sentences; a file is judged again when its bytes change."""
     name, _, folder = entry.partition("=")
-    folder = storage.absolute(folder)
-    files = [*storage.list_files(folder, ".wav"), *storage.list_files(folder, ".flac")]
-    found = {utt_id: uri for utt_id in common if (uri := file_of(folder, utt_id, files))}
+    found = files_of(folder, common)
     if not found:
         raise StorageError(f"synthesize.system: {folder} has none of {', '.join(list(common)[:3])} ... as ID.wav or "
                            "ID.flac; name the files by the sentences' ids")  # fmt: skip

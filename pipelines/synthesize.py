@@ -20,7 +20,7 @@ import ray
 from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
-from pipelines import runtime, score
+from pipelines import promote, runtime, score
 from pipelines.voices import VoiceFiles, find_voice, open_voice
 from wg2 import storage
 from wg2.config import Config, SynthesizeConfig, load
@@ -31,6 +31,7 @@ from wg2.evaluation.quality import quality
 from wg2.evaluation.report import Report, SynthesisFacts, render
 from wg2.evaluation.results import Results, Task, median_rtf, rejection
 from wg2.text.frontend import Frontend
+from wg2.tracking.registry import Version
 
 _SAVE_EVERY_S = 10.0
 _FEW_TASKS, _TASKS_IN_A_BLOCK = 256, 8
@@ -70,6 +71,7 @@ class SynthesisSummary:
         steps: figures for each step count.
         rows: of each file, by `wg2.evaluation.results.RESULT_SCHEMA`.
         scores: of each file and recording, by `wg2.evaluation.scores.SCORE_SCHEMA`; empty without metrics.
+        version: of the voice in the registry; None of a folder.
     """
 
     folder: str
@@ -81,6 +83,7 @@ class SynthesisSummary:
     steps: tuple[StepsSummary, ...]
     rows: tuple[dict[str, Any], ...]
     scores: tuple[dict[str, Any], ...] = ()
+    version: Version | None = None
 
 
 class SpeakingWorker:
@@ -137,7 +140,7 @@ def run(config: Config) -> SynthesisSummary:
     """Speak what a configuration asks for, or the rest of it; Ray starts only when there is something to do.
 
     Raises:
-        ConfigError: a step count that the voice cannot do, or two sources of text.
+        ConfigError: a step count that the voice cannot do, two sources of text, or a promotion that cannot be.
         DatasetError: there is no data set to take the sentences from.
         TextError: no sentence could be spoken.
         TrackingError: there is no such voice.
@@ -147,6 +150,7 @@ def run(config: Config) -> SynthesisSummary:
     settings, folder = config.synthesize, config.synthesis_dir
     voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
+    promote.check_wish(settings, voice)
     tasks = _tasks(config, voice, _sentences(config, voice))
     results = Results(folder)
     pending = results.pending(tasks)
@@ -155,7 +159,7 @@ def run(config: Config) -> SynthesisSummary:
         _speak_all(settings, voice, results, pending, len(tasks))
         _write_note(folder, voice, results, tasks)
     summary = _summary(config, voice, results, tasks, pending)
-    if settings.metrics and summary.rows:
+    if settings.scored and summary.rows:
         summary = replace(summary, scores=score.run(config, summary.rows))
     _print(summary)
     if not any(entry.files for entry in summary.steps):
@@ -290,8 +294,9 @@ def _summary(
     per_steps = tuple(_of_steps(results.folder, steps, rows) for steps in config.synthesize.steps)
     sentences = len({task.utt_id for task in tasks})
     return SynthesisSummary(
-        results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows)
-    )
+        results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows),
+        version=voice.version,
+    )  # fmt: skip
 
 
 def _of_steps(folder: str, steps: int, rows: Sequence[dict[str, Any]]) -> StepsSummary:
@@ -300,7 +305,10 @@ def _of_steps(folder: str, steps: int, rows: Sequence[dict[str, Any]]) -> StepsS
 
 
 def write_report(config: Config, summary: SynthesisSummary) -> None:
-    """DIR/synthesis/report.html: the metrics, and the sentences that were understood worst."""
+    """DIR/synthesis/report.html: the metrics, and the sentences that were understood worst.
+
+    The run in MLflow that made the voice keeps a copy.
+    """
     config, found = runtime.absolute(config), quality(summary.scores)
     rank = {name: place for place, (name, _) in enumerate(found.worst)}
     rows = sorted(summary.rows, key=lambda row: rank.get(row["utt_id"], len(rank)))
@@ -313,16 +321,27 @@ def write_report(config: Config, summary: SynthesisSummary) -> None:
         dataset=None,
         training=None,
         synthesis=tuple(SynthesisFacts(entry.steps, entry.rtf, len(entry.files)) for entry in summary.steps),
-        sentences=tuple(collect.sentences(info, rows, summary.folder, _MOST_SENTENCES)),
+        sentences=tuple(collect.sentences(info, rows, summary.folder, _MOST_SENTENCES, config.synthesize.system)),
         quality=found,
     )
-    storage.write_bytes(storage.join(summary.folder, "report.html"), render(report).encode())
+    page = render(report)
+    storage.write_bytes(storage.join(summary.folder, "report.html"), page.encode())
+    if summary.version:
+        summary.version.log_text(page, "evaluation/report.html")
 
 
-def _main(config: Config) -> None:
+def evaluate(config: Config) -> SynthesisSummary:
+    """Speak, judge, report, and promote the voice if that is wished; each as far as the configuration asks for it.
+
+    Raises:
+        Wg2Error: what `run` and `promote.run` raise.
+    """
     summary = run(config)
     if summary.scores:
         write_report(config, summary)
+    if config.synthesize.promote_if:
+        promote.run(runtime.absolute(config), summary.version, summary.rows)
+    return summary
 
 
 def _print(summary: SynthesisSummary) -> None:
@@ -335,4 +354,4 @@ def _print(summary: SynthesisSummary) -> None:
 
 
 if __name__ == "__main__":
-    runtime.main(lambda: _main(load()))
+    runtime.main(lambda: evaluate(load()))

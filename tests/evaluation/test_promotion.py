@@ -38,7 +38,7 @@ def test_the_reason_names_every_comparison_with_its_figures():
     ],
 )  # fmt: skip
 def test_whatever_is_no_condition_is_refused(condition: str):
-    with pytest.raises(ConfigError, match="promote_if"):
+    with pytest.raises(ConfigError, match=r"synthesize\.promote-if"):
         judge(condition, CANDIDATE, CHAMPION)
 
 

@@ -55,6 +55,14 @@ def test_each_length_class_and_origin_has_its_own_figures():
     }  # fmt: skip
 
 
+def test_all_files_of_a_sentence_are_in_the_class_of_its_recording():
+    rows = [row("a", "6 steps", 4.0, wer=0.5), row("a", "recording", 3.0, wer=0.1), row("b", "6 steps", 3.5, wer=0.9),
+            row("b", "50 steps", 2.5, wer=0.7)]  # fmt: skip
+    parts = {table.title: {system: line[0].mean for system, line in table.lines} for table in quality(rows).tables}
+    assert parts["under 3.2 s"] == {"6 steps": 0.5, "recording": 0.1}
+    assert parts["3.2-10 s"] == {"6 steps": 0.9, "50 steps": 0.7}
+
+
 def test_the_frontier_starts_at_the_fastest_and_leaves_out_what_has_no_speed():
     rows = [
         row("a", "recording", wer=0.1),

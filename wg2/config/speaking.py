@@ -42,6 +42,14 @@ class SynthesizeConfig:
     system: tuple[str, ...] = ()
     """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
 
+    promote_if: str = ""
+    """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether what is spoken is judged: a comparison and a promotion want it too."""
+        return bool(self.metrics or self.system or self.promote_if)
+
     def __post_init__(self) -> None:
         """Check the ranges.
 

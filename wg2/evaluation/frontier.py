@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from wg2.evaluation.charts import BLUE, INK, panels, plain
 from wg2.evaluation.metrics import METRICS, Metric
@@ -28,7 +29,7 @@ def frontier_svg(points: Sequence[Point], levels: Mapping[str, float]) -> Markup
     draws = [_panel(metric, [(name, rtf, it[metric.name]) for name, rtf, it in points if metric.name in it],
                     levels.get(metric.name)) for metric in shown]  # fmt: skip
     alt = "; ".join(f"{metric.label} against the real-time factor: " + _said(points, metric.name) for metric in shown)
-    return panels(draws, alt, (4.0 * len(shown), 3.4))
+    return panels(draws, alt, (3.4 * len(shown), 3.0))
 
 
 def _said(points: Sequence[Point], metric: str) -> str:
@@ -44,13 +45,20 @@ def _panel(
         _draw_points(axes, points)
         if level is not None:
             _draw_level(axes, level)
-        axes.set_xscale("log")
+        _scale(axes)
         axes.margins(x=0.25, y=0.15)
         axes.set_title(f"{metric.label}{unit} ({metric.better} is better)", color=INK, fontsize=11)
         plain(axes, "real-time factor")
-        axes.tick_params(which="minor", colors=INK)
 
     return draw
+
+
+def _scale(axes: Axes) -> None:
+    """Logarithmic, with plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7), numticks=8))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.minorticks_off()
 
 
 def _draw_points(axes: Axes, points: Sequence[tuple[str, float, Estimate]]) -> None:

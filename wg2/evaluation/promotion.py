@@ -64,7 +64,9 @@ def judge(condition: str, candidate: Mapping[str, float], champion: Mapping[str,
     try:
         holds = _logic(check(condition), candidate, champion, made)
     except KeyError as error:
-        raise ConfigError(f"promote_if: {error.args[0]} was not measured for both voices; score both first") from error
+        raise ConfigError(
+            f"synthesize.promote-if: {error.args[0]} was not measured for both voices; score both first"
+        ) from error
     except ZeroDivisionError as error:
         raise _refused(condition, "it divides by zero") from error
     return Verdict(holds, "; ".join(made))
@@ -128,5 +130,5 @@ def _finite(node: ast.expr) -> bool:
 
 
 def _refused(condition: str, why: str) -> ConfigError:
-    return ConfigError(f"promote_if: got {condition[:_LONGEST]!r}: {why}; "
+    return ConfigError(f"synthesize.promote-if: got {condition[:_LONGEST]!r}: {why}; "
                        "wanted e.g. 'wer<=1.1*champion and dnsmos>=champion-0.05'")  # fmt: skip

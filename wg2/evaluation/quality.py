@@ -15,9 +15,12 @@ from wg2.evaluation.metrics import METRICS, Metric
 Row = Mapping[str, Any]
 
 LENGTHS = (("under 3.2 s", 0.0, 3.2), ("3.2-10 s", 3.2, 10.0), ("longer", 10.0, float("inf")))
-"""Classes of length: the paper trains on windows of 0.8 or 3.2 s, and speaks whole sentences."""
+"""Classes of length: the paper trains on windows of 0.8 or 3.2 s, and speaks whole sentences. A sentence is in one of
+them with all its files, so that systems are compared on the same sentences."""
 DOMAINS = ("in-domain", "foreign")
-"""Whether the data set holds the sentence (in its test split), or it came from elsewhere."""
+"""Whether the data set holds the sentence, or it came from elsewhere."""
+RECORDING = "recording"
+"""The system that is the human speaker."""
 _DRAWS = 2000
 
 
@@ -85,10 +88,17 @@ def estimate(values: Iterable[float], seed: int = 0) -> Estimate | None:
 
 def quality(rows: Sequence[Row]) -> Quality:
     """Everything that a report says of scored files, systems in the order in which they come."""
-    lengths = _parts(rows, [(name, [row for row in rows if low <= row["audio_s"] < high])
+    seconds = _seconds(rows)
+    lengths = _parts(rows, [(name, [row for row in rows if low <= seconds[row["utt_id"]] < high])
                             for name, low, high in LENGTHS])  # fmt: skip
     domains = _parts(rows, [(name, [row for row in rows if row["domain"] == name]) for name in DOMAINS])
     return Quality((_table("", rows), *lengths, *domains) if rows else (), _points(rows), _worst(rows))
+
+
+def _seconds(rows: Sequence[Row]) -> dict[str, float]:
+    """How long each sentence is: its recording, else the first file of it."""
+    ordered = sorted(rows, key=lambda row: row["system"] != RECORDING)
+    return {row["utt_id"]: row["audio_s"] for row in reversed(ordered)}
 
 
 def _parts(rows: Sequence[Row], parts: Sequence[tuple[str, list[Row]]]) -> list[Table]:
@@ -126,6 +136,6 @@ def _points(rows: Sequence[Row]) -> tuple[tuple[str, float, Mapping[str, Estimat
 def _worst(rows: Sequence[Row]) -> tuple[tuple[str, float], ...]:
     worst: dict[str, float] = {}
     for row in rows:
-        if row["system"] != "recording" and row.get("wer") is not None:
+        if row["system"] != RECORDING and row.get("wer") is not None:
             worst[row["utt_id"]] = max(row["wer"], worst.get(row["utt_id"], 0.0))
     return tuple(sorted(worst.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -15,7 +15,7 @@ from wg2.alignment import Interval
 from wg2.evaluation.frontier import frontier_svg
 from wg2.evaluation.pages import data_uri, page
 from wg2.evaluation.pictures import Curve, loss_svg, spectrogram_png
-from wg2.evaluation.quality import Quality
+from wg2.evaluation.quality import RECORDING, Quality
 
 ZEROS_LOSS = 0.80
 """L1 of predicting no noise at all: the mean of |N(0, 1)| is sqrt(2 / pi)."""
@@ -167,7 +167,7 @@ def render(report: Report) -> str:
 
 def _frontier(quality: Quality) -> Markup:
     recorded = [dict(zip((m.name for m in table.metrics), line, strict=True))
-                for table in quality.tables[:1] for name, line in table.lines if name == "recording"]  # fmt: skip
+                for table in quality.tables[:1] for name, line in table.lines if name == RECORDING]  # fmt: skip
     levels = {name: value.mean for line in recorded for name, value in line.items() if value}
     return frontier_svg(quality.points, levels)
 

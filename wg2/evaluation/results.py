@@ -12,7 +12,7 @@ audio.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -104,6 +104,13 @@ class Task:
         """The columns that are known before it is spoken."""
         return {**asdict(self), "key": self.key, "wav": self.wav}
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Task":
+        """The task of a file, from its row: phones and durations are part of it only if they were given."""
+        names = ("utt_id", "text", "steps", "seed", "pace", "voice", "sampler")
+        tokens = (tuple(row["phones"]), tuple(row["durations"])) if has_true_durations(row) else ()
+        return cls(*(row[name] for name in names), *tokens)
+
 
 class Results:
     """The rows of a folder, in memory; `save` writes them.
@@ -154,6 +161,11 @@ class Results:
     def _present(self, name: str) -> list[str]:
         uris = storage.list_files(storage.join(self.folder, name), ".wav")
         return [f"{name}/{uri.rsplit('/', 1)[1]}" for uri in uris]
+
+
+def has_true_durations(row: Mapping[str, Any]) -> bool:
+    """Whether a file was spoken with the durations of a recording; its folder says so."""
+    return str(row["wav"]).partition("/")[0].endswith("-true")
 
 
 def rejection(task_row: dict[str, Any], error: Exception) -> dict[str, Any]:

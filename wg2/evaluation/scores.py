@@ -7,7 +7,7 @@ again. The rows of other voices stay: a candidate is compared with a champion th
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from wg2 import storage
 from wg2.errors import StorageError
 from wg2.evaluation.metrics import METRICS
+from wg2.evaluation.results import has_true_durations
 
-RECORDING = "recording"
-"""The system that is the human speaker."""
 _VERSION = 1  # of the metrics' definitions: another one, and everything is scored again
 
 SCORE_SCHEMA = pa.schema([
@@ -74,8 +73,8 @@ class ScoreTask:
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     def row(self, audio_s: float, scores: Mapping[str, float]) -> dict[str, Any]:
-        """The row of a judged file."""
-        known = {name: value for name, value in asdict(self).items() if name in SCORE_SCHEMA.names}
+        """The row of a judged file, None for what could not be had."""
+        known = {name: asdict(self).get(name) for name in SCORE_SCHEMA.names}
         return {**known, "steps": self.steps or None, "key": self.key, "audio_s": audio_s, **scores}
 
 
@@ -113,13 +112,20 @@ class Scores:
 def label(row: Mapping[str, Any]) -> str:
     """What a page calls the system of a row of results: '50 steps, unipc, true durations'."""
     rule = "" if row["sampler"] == "ddpm" else f", {row['sampler']}"
-    return f"{row['steps']} steps{rule}{', true durations' if row['wav'].split('/')[0].endswith('-true') else ''}"
+    return f"{row['steps']} steps{rule}{', true durations' if has_true_durations(row) else ''}"
 
 
-def file_of(folder: str, utt_id: str, files: Sequence[str]) -> str | None:
-    """The WAV or FLAC file of an utterance among `files` of `folder`."""
-    wanted = {storage.join(folder, utt_id + suffix) for suffix in (".wav", ".flac")}
-    return next((uri for uri in files if uri in wanted), None)
+def files_of(folder: str, utt_ids: Iterable[str]) -> dict[str, str]:
+    """ID.wav or ID.flac of each of these utterances that has one directly in a folder.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
+    present = {*storage.list_files(folder, ".flac"), *storage.list_files(folder, ".wav")}
+    places = {name: [storage.join(storage.absolute(folder), name + kind) for kind in (".wav", ".flac")]
+              for name in utt_ids}  # fmt: skip
+    found = {name: [uri for uri in uris if uri in present] for name, uris in places.items()}
+    return {name: uris[0] for name, uris in found.items() if uris}
 
 
 def _read(uri: str) -> list[dict[str, Any]]:
