@@ -31,7 +31,7 @@ demo: $(DONE)  ## From a corpus to a speaking voice and a report (CORPUS=..., LI
 	$(PY) pipelines/demo.py --config configs/demo.toml --corpus.limit $(LIMIT) $(DEMO)
 
 test: $(DONE)  ## Run the tests; WG2_REAL_DATA=/folder adds those on real recordings
-	$(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 12
+	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 12
 
 test-mfa: $(DONE)  ## Run the tests on the real `mfa` (WG2_MFA_COMMAND='micromamba run -n mfa mfa' WG2_REAL_DATA=/folder)
 	$(PY) -m pytest -m mfa tests/alignment

@@ -1,4 +1,4 @@
-"""What speaking costs: `python benchmarks/synthesize.py [--voice FOLDER] [--sentences 160] [--minutes 10]`. One JSON line.
+"""What speaking costs: `python benchmarks/synthesize.py [--voice FOLDER] [--minutes 10]`. One JSON line.
 
 Without a voice, one of the smallest widths is made: it is so fast that what is not speaking shows at its worst. An hour
 of a book is `--minutes 60`. Jobs run in processes of their own; meaningful on an idle machine with two cores or more.
@@ -44,8 +44,11 @@ TEXTS = [line.split("|")[2] for line in (bundled.CORPUS / "metadata.csv").read_t
 
 def rtf(voice: wg2.Voice, steps: Sequence[int]) -> dict[str, dict[str, float]]:
     """Medians over a few sentences, over one where there are many steps."""
-    return {sampler: {str(count): round(median(_rtf(voice, text, count, sampler) for text in TEXTS[: 200 // count + 1]), 4)
-                      for count in steps} for sampler in SAMPLERS}  # fmt: skip
+    return {sampler: {str(count): _median_rtf(voice, count, sampler) for count in steps} for sampler in SAMPLERS}
+
+
+def _median_rtf(voice: wg2.Voice, steps: int, sampler: str) -> float:
+    return round(median(_rtf(voice, text, steps, sampler) for text in TEXTS[: 200 // steps + 1]), 4)
 
 
 def _rtf(voice: wg2.Voice, text: str, steps: int, sampler: str) -> float:

@@ -88,7 +88,7 @@ class BookWorker:
         from wg2.evaluation.recognise import Recogniser
 
         config = self._config
-        voice = open_voice(self._files.files, "cuda" if config.use_gpu else "cpu")
+        voice = open_voice(self._files.files, config)
         hear = Recogniser().word_error_rate if config.attempts else None
 
         def say(text: str, seed: int) -> Spoken:
@@ -155,7 +155,7 @@ def _slug(source: str) -> str:
 
 def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
     """Of everything that the sound of the sentences follows from."""
-    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer")}
+    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer", "bf16")}
     texts = [sentence.spoken for sentence in sentences]
     return config_digest({"voice": voice.digest, "texts": texts, **sound})[:16]
 

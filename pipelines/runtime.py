@@ -19,18 +19,20 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's announced new behaviour, without its warning
-if (os.environ.get("RAY_ADDRESS") or "http").startswith(
-    "http"
-):  # a private Ray listens on loopback only: see `connect`
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
-import ray  # the variables above must come before
+import ray
+from ray._private import ray_constants
 from tqdm import tqdm
 
 from wg2 import storage
 from wg2.config import BUNDLED, Config, MfaConfig
 from wg2.errors import Wg2Error
+
+if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
+    # A private Ray listens on loopback only: Ray's way for laptops with a firewall, which its processes read from the
+    # environment, and this one, where Ray may have been imported before, from a constant.
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0") == "1"
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 """For a local Ray: between its processes travel names and summaries, not audio."""
@@ -152,8 +154,14 @@ def absolute(config: Config) -> Config:
     root = corpus.root if corpus.root == BUNDLED else storage.absolute(corpus.root)
     text = replace(text, lexicon=_path(text.lexicon), grammar_cache=_path(text.grammar_cache))
     prepare = replace(prepare, textgrids=_path(prepare.textgrids), mfa=_absolute_mfa(prepare.mfa))
+    train = replace(config.train, init=_voice(config.train.init), cache_dir=_path(config.train.cache_dir))
     return replace(config, dir=storage.absolute(config.dir), dataset=_path(config.dataset), text=text, prepare=prepare,
-                   corpus=replace(corpus, root=root))  # fmt: skip
+                   corpus=replace(corpus, root=root), train=train)  # fmt: skip
+
+
+def _voice(voice: str) -> str:
+    """A voice's folder made absolute; a name in the registry stays."""
+    return voice if voice.startswith("models:/") else _path(voice)
 
 
 def _absolute_mfa(mfa: MfaConfig) -> MfaConfig:

@@ -92,11 +92,11 @@ class SpeakingWorker:
     Args:
         files: of the voice folder, by name.
         folder: where the audio goes.
-        device: 'cpu' or 'cuda'.
+        settings: on what, and how, to compute.
     """
 
-    def __init__(self, files: dict[str, bytes], folder: str, device: str) -> None:
-        self._voice = open_voice(files, device)
+    def __init__(self, files: dict[str, bytes], folder: str, settings: SynthesizeConfig) -> None:
+        self._voice = open_voice(files, settings)
         self._folder = folder
         self._node = ray.get_runtime_context().get_node_id()
 
@@ -173,7 +173,7 @@ def _tasks(config: Config, voice: VoiceFiles, sentences: Sequence[tuple[str, str
     """Every sentence at every step count."""
     settings = config.synthesize
     known = evaluation_set.tokens(config.dataset_dir) if settings.true_durations else {}
-    return [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler,
+    return [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler, settings.bf16,
                  *known.get(utt_id, ((), ())))
             for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
 
@@ -256,7 +256,7 @@ def _results(
         warnings.simplefilter("ignore", RayDeprecationWarning)
         spoken = items.map_batches(
             SpeakingWorker,
-            fn_constructor_args=(voice.files, folder, "cuda" if settings.use_gpu else "cpu"),
+            fn_constructor_args=(voice.files, folder, settings),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=1,

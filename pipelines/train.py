@@ -22,8 +22,8 @@ from wg2.checkpoint import MetricRow
 from wg2.config import Config, TrainConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, TrainingError
-from wg2.tracking import Run
-from wg2.training import check, open_session
+from wg2.tracking import Run, resolve_voice
+from wg2.training import check, keep_init, open_session
 
 _SAY_EVERY_S = 1.0
 """How often worker 0 tells the driver where it is."""
@@ -44,6 +44,8 @@ def run(config: Config) -> TrainSummary:
     job = Job(config, open_dataset(config.dataset_dir))
     check(job.sections, config.audio, job.info, job.folder)
     before = max(checkpoint.steps_done(job.folder), 0)
+    if config.train.init and before == 0:
+        _keep_init(job)
     if before >= config.train.steps:
         print(f"train: {before} of {config.train.steps} steps are done already", flush=True)
         if summary := recorded(job, before):
@@ -51,6 +53,16 @@ def run(config: Config) -> TrainSummary:
     with tracked_run(job) as tracked:
         nodes = _train(job, tracked) if before < config.train.steps else ()
         return finish(job, tracked.result(), before, nodes)
+
+
+def _keep_init(job: Job) -> None:
+    """Fetch the voice to begin with, once: an alias may point at another one tomorrow."""
+    voice, kept = job.config.train.init, job.folder / "init"
+    source = kept if kept.exists() else resolve_voice(voice, job.config.tracking_uri)
+    lost = keep_init(job.sections, job.info, source, job.folder)
+    print(f"train: begins with {voice}" + (f"; {len(lost)} parts begin at random:" if lost else ""), flush=True)
+    for line in lost:
+        print(f"train:   {line}", flush=True)
 
 
 def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
@@ -75,10 +87,18 @@ def _check_machine(config: TrainConfig) -> None:
     """
     kind = "GPU" if config.use_gpu else "CPU"
     found = runtime.resources(kind)
-    if found < config.workers and not runtime.joins_cluster():
+    if runtime.joins_cluster():
+        return
+    if found < config.workers:
         raise ConfigError(
             f"train.workers: {config.workers} workers want a {kind} each, this machine's Ray has {found}; "
             "lower train.workers" + (", or give --train.use-gpu False" if config.use_gpu else "")
+        )
+    wanted, cpus = config.workers * _cpus(config), runtime.resources("CPU")
+    if cpus < wanted:
+        raise ConfigError(
+            f"train.loader_workers: {config.workers} workers with {config.loader_workers} loading processes each want "
+            f"{wanted} CPUs, this machine's Ray has {cpus}; lower train.loader_workers"
         )
 
 
@@ -89,7 +109,10 @@ def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
         train_loop_config={"job": job, "mailbox": mailbox},
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu, placement_strategy=_placement(config)
+            num_workers=config.workers,
+            use_gpu=config.use_gpu,
+            placement_strategy=_placement(config),
+            resources_per_worker={"CPU": _cpus(config), **({"GPU": 1} if config.use_gpu else {})},
         ),
         run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # mypy sees version 1's
             name="ray",
@@ -98,6 +121,11 @@ def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
+
+
+def _cpus(config: TrainConfig) -> int:
+    """Of a worker: itself, and what feeds its GPU. Without one they share what there is: nobody waits for the other."""
+    return 1 + config.loader_workers if config.use_gpu else 1
 
 
 def _placement(config: TrainConfig) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wg2.checkpoint import VoiceInfo, check_voice
-from wg2.config import Config
+from wg2.config import BookConfig, Config, SynthesizeConfig
 from wg2.tracking import MODEL_SCHEME, resolve_voice
 from wg2.tracking.registry import Version, find_version
 
@@ -48,19 +48,20 @@ def find_voice(name: str, config: Config) -> VoiceFiles:
     return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES}, version)
 
 
-def open_voice(files: dict[str, bytes], device: str) -> "Voice":
+def open_voice(files: dict[str, bytes], settings: SynthesizeConfig | BookConfig) -> "Voice":
     """The voice in a folder's files, in an actor; its first pass, which is slow, is behind it.
 
     Args:
         files: of the voice folder, by name.
-        device: 'cpu' or 'cuda'.
+        settings: on what, and how, to compute.
     """
     from wg2 import load_voice
 
     with tempfile.TemporaryDirectory(prefix="wg2-voice-") as place:
         for name, data in files.items():
             Path(place, name).write_bytes(data)
-        voice = load_voice(place, device)
+        device = "cuda" if settings.use_gpu else "cpu"
+        voice = load_voice(place, device, bf16=settings.bf16, compile=settings.compile)
     phones = tuple(phone for phone in voice.info.phones if phone[-1].isalnum())[:_WARM_UP_PHONES]
     voice.say(phones=phones, durations=[_WARM_UP_FRAMES] * len(phones), steps=3)
     return voice

@@ -226,6 +226,22 @@ def test_noise_that_implies_a_waveform_out_of_range_then_implies_its_edge():
     torch.testing.assert_close(implied, torch.tensor([[1.0, -1.0]]))
 
 
+def test_bfloat16_speaks_the_same_but_for_its_rounding(tmp_path: Path):
+    folder = tiny_voice.save(tmp_path / "voice")
+    exact = load_voice(folder).say(phones=BIRDS, steps=4, pace=0.5).waveform
+    rounded = load_voice(folder, bf16=True, chunk_frames=5).say(phones=BIRDS, steps=4, pace=0.5).waveform
+    assert rounded.dtype == np.float32
+    assert 1e-5 < np.linalg.norm(rounded - exact) / np.linalg.norm(exact) < 0.1  # random weights: each step adds
+
+
+def test_a_decoder_traced_for_the_compiler_speaks_the_same_at_any_length(tmp_path: Path):
+    voice = load_voice(tiny_voice.save(tmp_path / "voice"), chunk_frames=5)
+    wanted = [voice.say(phones=BIRDS, steps=2, pace=pace).waveform for pace in (1.0, 0.7)]
+    voice.model.decoder.compile_denoise("eager")  # all but the C++ compiler, whose minute is not ours to test
+    for pace, waveform in zip((1.0, 0.7), wanted, strict=True):
+        np.testing.assert_allclose(voice.say(phones=BIRDS, steps=2, pace=pace).waveform, waveform, atol=1e-6)
+
+
 def test_a_voice_that_speaks_nan_is_refused(tmp_path: Path):
     voice = load_voice(tiny_voice.save(tmp_path / "voice"))
     voice.model.decoder.post.bias.fill_(float("nan"))

@@ -254,7 +254,7 @@ def encode_flac(waveform: NDArray[np.float32], sampling_rate: int) -> bytes:
     return _encode(waveform, sampling_rate, "FLAC")
 
 
-def decode_flac(data: bytes, start: int = 0, frames: int = -1) -> NDArray[np.float32]:
+def decode_flac(data: bytes | memoryview, start: int = 0, frames: int = -1) -> NDArray[np.float32]:
     """Samples `start` to `start + frames` (-1: to the end) of a mono FLAC, [S]; decodes only the blocks it needs.
 
     Raises:

@@ -1,9 +1,14 @@
+import contextlib
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from wg2 import audio, storage
-from wg2.dataset import loader
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
@@ -72,6 +77,13 @@ def test_the_index_has_the_rows_of_its_split(info: DatasetInfo, index: Utterance
 def test_a_split_without_utterances_is_refused(info: DatasetInfo):
     with pytest.raises(DatasetError, match="the split 'test' has no utterances"):
         UtteranceIndex(info, "test")
+
+
+def test_the_utterances_of_one_speaker_are_chosen(info: DatasetInfo):
+    assert UtteranceIndex(info, "train").speakers() == ["s"]
+    assert len(UtteranceIndex(info, "train", speaker="s")) == 12
+    with pytest.raises(DatasetError, match="split 'val': no utterance of the speaker 'nobody'; there are s"):
+        UtteranceIndex(info, "val", speaker="nobody")
 
 
 def test_a_missing_shard_is_named(info: DatasetInfo):
@@ -152,15 +164,54 @@ def test_a_batch_is_a_function_of_its_step_at_any_world_size(info: DatasetInfo, 
     assert torch.equal(torch.cat([part.waveform for part in parts]), one.batch(9).waveform)
 
 
-def test_audio_is_the_same_when_only_some_row_groups_fit_in_memory(index: UtteranceIndex, info: DatasetInfo,
-                                                                    monkeypatch: pytest.MonkeyPatch):  # fmt: skip
-    wanted = [index.audio_bytes(n) for n in range(len(index))]
-    monkeypatch.setattr(loader, "_MEMORY_LIMIT", 0)
-    monkeypatch.setattr(loader, "_CACHED_GROUPS", 1)
-    small = UtteranceIndex(info, "train")
-    for n in [*reversed(range(len(small))), 0, 5]:
-        assert small.audio_bytes(n) == wanted[n]
-    assert len(small._audio._groups) == 1
+def test_processes_prepare_the_same_batches_in_the_same_order(index: UtteranceIndex):
+    batches = WindowLoader(index, INVENTORY, 6, WINDOW, seed=4)
+    got = list(batches.batches(range(3, 10), rank=1, world_size=2, processes=2))
+    assert len(got) == 7
+    assert all(equal(batch, batches.batch(step, 1, 2)) for step, batch in enumerate(got, 3))
+
+
+def test_without_processes_nothing_is_prepared_before_it_is_asked_for(index: UtteranceIndex):
+    batches = WindowLoader(index, INVENTORY, 6, WINDOW, seed=4).batches(range(10**9, 10**9 + 2))
+    assert equal(next(batches), WindowLoader(index, INVENTORY, 6, WINDOW, seed=4).batch(10**9))
+    assert len(list(batches)) == 1
+
+
+def descendants(pid: int) -> set[int]:
+    """Processes below one, as far as they live."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1]) if fields[0] != "Z" else 0
+    found, grew = {pid}, True
+    while grew:
+        below = {child for child, parent in parents.items() if parent in found} - found
+        found, grew = found | below, bool(below)
+    return found - {pid}
+
+
+def load_for_ever(root: str, pipe: Connection) -> None:
+    """Tell when batches flow, and go on."""
+    batches = WindowLoader(UtteranceIndex(open_dataset(root), "train"), INVENTORY, 6, WINDOW, seed=4)
+    for batch in batches.batches(range(10**9), processes=2):
+        pipe.send(batch.utt_ids)
+        time.sleep(0.01)
+
+
+def test_no_process_remains_when_the_trainer_is_killed(info: DatasetInfo):
+    mine, theirs = multiprocessing.Pipe()
+    trainer = multiprocessing.get_context("spawn").Process(target=load_for_ever, args=(info.root, theirs))
+    trainer.start()
+    assert mine.recv()
+    helpers = descendants(trainer.pid)
+    assert len(helpers) >= 2
+    trainer.kill()
+    trainer.join()
+    end = time.monotonic() + 60
+    while alive := {pid for pid in helpers if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < end, f"{alive} live on"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("windows", [1, 3])
@@ -174,6 +225,19 @@ def test_validation_is_the_same_every_time_and_covers_every_utterance(info: Data
     assert starts == [(name, int(last[name] * share)) for name in ("u03", "u09") for share in spread]
 
 
+def test_some_held_out_utterances_are_spread_over_all(index: UtteranceIndex):
+    names = [name for batch in validation_batches(index, INVENTORY, 2, WINDOW, utterances=4) for name in batch.utt_ids]
+    assert names == [index.name(row) for row in (0, 3, 6, 9)]
+
+
+def test_a_part_of_a_batch_is_those_rows(index: UtteranceIndex):
+    batch = WindowLoader(index, INVENTORY, 6, WINDOW, seed=1).batch(0)
+    part = batch.part(slice(2, 5))
+    assert part.utt_ids == batch.utt_ids[2:5]
+    assert torch.equal(part.waveform, batch.waveform[2:5])
+    assert torch.equal(part.token_mask, batch.token_mask[2:5])
+
+
 def test_a_batch_moves_as_a_whole(index: UtteranceIndex):
     batch = WindowLoader(index, INVENTORY, 2, WINDOW, seed=1).batch(0).to("meta")
     assert {batch.token_ids.device.type, batch.waveform.device.type, batch.window_frames.device.type} == {"meta"}
@@ -182,4 +246,4 @@ def test_a_batch_moves_as_a_whole(index: UtteranceIndex):
 
 def test_no_copy_of_the_audio_is_made_for_the_index(index: UtteranceIndex):
     assert "audio" not in index.table.column_names
-    assert not index._audio._groups
+    assert not index._audio._opened

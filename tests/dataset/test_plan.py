@@ -67,3 +67,11 @@ def test_an_uneven_share_is_refused():
 def test_an_empty_split_is_refused():
     with pytest.raises(DatasetError, match="no utterances"):
         BatchPlan([], 9, 40, seed=0)
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 4), (4, 1, 2)])
+def test_a_change_of_workers_neither_repeats_nor_skips_an_utterance(sizes: tuple[int, ...]):
+    """An epoch of 24 in batches of 8, its three steps at three world sizes."""
+    plan = BatchPlan(list(range(50, 74)), 8, 40, seed=3)
+    rows = [plan.batch(step, rank, size).rows for step, size in enumerate(sizes) for rank in range(size)]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(24))

@@ -23,7 +23,15 @@ def _speak(results: Results, task: Task) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"text": "Two bird."}, {"voice": "abd"}, {"steps": 7}, {"seed": 1}, {"pace": 1.1}, {"sampler": "ddim"}],
+    [
+        {"text": "Two bird."},
+        {"voice": "abd"},
+        {"steps": 7},
+        {"seed": 1},
+        {"pace": 1.1},
+        {"sampler": "ddim"},
+        {"bf16": True},
+    ],
     ids=lambda c: next(iter(c)),
 )
 def test_whatever_changes_the_sound_changes_the_key(change: dict):
@@ -40,8 +48,9 @@ def test_the_key_does_not_depend_on_the_name():
     assert replace(TASK, utt_id="C-2").key == TASK.key
 
 
-def test_two_samplers_do_not_write_the_same_file():
+def test_two_samplers_or_precisions_do_not_write_the_same_file():
     assert replace(TASK, sampler="unipc").wav == "6-unipc/C-1.wav"
+    assert replace(TASK, bf16=True).wav == "6-bf16/C-1.wav"
     assert TASK.wav == "6/C-1.wav"
 
 

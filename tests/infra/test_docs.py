@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
+from _pytest.mark import ParameterSet
 from manifest_files import ROOT, manifests
 
 from wg2 import __main__ as command_line
@@ -27,7 +28,7 @@ def commands(page: str) -> Iterator[list[str]]:
             continue
 
 
-def those(kind: str) -> list[pytest.ParameterSet]:
+def those(kind: str) -> list[ParameterSet]:
     """The commands of a kind in all pages."""
     found = [(page, words) for page in PAGES for words in commands(page) if kind_of(words) == kind]
     return [pytest.param(words, id=f"{page}: {' '.join(words)[:80]}") for page, words in found]

@@ -127,7 +127,8 @@ runtime.main(lambda: train.run(tiny_training.config(Path(sys.argv[1]), **eval(sy
 def drive(folder: Path, **changes: object) -> subprocess.Popen[str]:
     """The job in a process (and a session) of its own."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    own |= {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    tests = Path(__file__).parents[1]
+    own |= {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", DRIVER, str(folder), repr(changes)], env=own, cwd="/", text=True,
                             start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 

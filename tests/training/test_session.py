@@ -59,7 +59,7 @@ def test_everything_asked_for_is_measured(whole: Path):
     assert sorted(rows) == list(range(13))
     assert {step for step in rows if "val/noise" in rows[step]} == {0, 4, 8, 12}
     assert {"loss/noise", "loss/duration", "loss/total", "learning_rate", "grad_norm"} <= set(rows[1])
-    assert "val/duration" in rows[0]
+    assert {"val/duration", "val/spectral_db"} <= set(rows[0])
     assert "val/noise_0.9" in rows[12]
     for row in checkpoint.read_history(whole / "history.jsonl")[1:]:
         assert row.values["throughput/audio_s_per_s"] > 0
@@ -68,10 +68,24 @@ def test_everything_asked_for_is_measured(whole: Path):
 def test_the_latest_states_and_the_best_voice_are_kept(whole: Path):
     states = checkpoint.list_states(whole / "checkpoints")
     assert [checkpoint.step_of(state) for state in states] == [8, 10, 12]
-    losses = {step: values["val/noise"] for step, values in measured(whole) if step and "val/noise" in values}
-    voice, _ = checkpoint.load_voice_files(whole / "best")
-    assert voice.step == min(losses, key=losses.__getitem__)
-    assert voice.sampling_rate == tiny_training.RATE
+    assert best_step(whole) == least(whole, "val/spectral_db")
+    assert checkpoint.read_voice(whole / "best").sampling_rate == tiny_training.RATE
+
+
+def least(folder: Path, metric: str) -> int:
+    """The step, after the first validation, at which a metric was least."""
+    values = {step: row[metric] for step, row in measured(folder) if step and metric in row}
+    return min(values, key=values.__getitem__)
+
+
+def best_step(folder: Path) -> int:
+    return checkpoint.read_voice(folder / "best").step
+
+
+def test_the_noise_loss_may_choose_the_best_voice_and_then_nothing_is_spoken(info: DatasetInfo, tmp_path: Path):
+    train(info, tmp_path, sections(best_by="noise"))
+    assert best_step(tmp_path) == least(tmp_path, "val/noise")
+    assert not [row for _, row in measured(tmp_path) if "val/spectral_db" in row]
 
 
 def die_at(step: int, root: str, folder: str) -> None:
@@ -191,6 +205,25 @@ def test_a_phone_that_the_inventory_lacks_is_refused_before_any_work(info: Datas
     lacking = replace(info, phones=tuple(phone for phone in info.phones if phone != used[-1]))
     with pytest.raises(DatasetError, match=re.escape(used[-1])):
         check(OF, AUDIO, lacking, tmp_path / "new")
+
+
+def test_several_speakers_are_refused_unless_one_is_chosen(info: DatasetInfo, tmp_path: Path):
+    table = pq.read_table(info.shards[0])
+    place = table.schema.get_field_index("speaker")
+    speakers = pa.array(["ann" if row % 2 else "bob" for row in range(table.num_rows)])
+    path = tmp_path / "shard.parquet"
+    pq.write_table(table.set_column(place, "speaker", speakers), path)
+    two = replace(info, shards=(str(path),))
+    with pytest.raises(DatasetError, match=r"got 2 speakers \(ann, bob\), wanted one: .* --train.speaker"):
+        check(OF, AUDIO, two, tmp_path / "new")
+    check(sections(speaker="ann"), AUDIO, two, tmp_path / "new")
+    names = train(two, tmp_path / "ann", sections(speaker="ann", steps=2)).held_out()
+    assert {name for batch in names for name in batch.utt_ids} == {"u03", "u09"}
+
+
+def test_batches_from_processes_make_the_same_training(info: DatasetInfo, whole: Path, tmp_path: Path):
+    train(info, tmp_path, replace(OF, train=replace(OF.train, loader_workers=1)))
+    assert measured(tmp_path) == measured(whole)
 
 
 def test_a_damaged_state_is_refused_before_any_work(info: DatasetInfo, whole: Path, tmp_path: Path):

@@ -17,11 +17,13 @@ from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, validation_batches
 from wg2.dataset.plan import Windows
 from wg2.diffusion.objective import noise_loss, q_sample
+from wg2.diffusion.schedule import inference_schedule
 from wg2.errors import CheckpointError, DatasetError, TrainingError
 from wg2.model.receptive_field import receptive_field
 from wg2.model.wavegrad2 import Prediction
 from wg2.text.phonemes import Inventory
 from wg2.training import Sections, Trainer
+from wg2.training.quality import speak
 
 
 @pytest.fixture(scope="module")
@@ -170,17 +172,22 @@ def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> No
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}],
-    ids=["plain", "halo-mel-augment"],
+    ("world_size", "options"),
+    [
+        (2, {}),
+        (2, {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}),
+        (4, {"accumulate": 2}),
+    ],
+    ids=["plain", "halo-mel-augment", "four-in-parts"],
 )
-def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, options: dict):
+def test_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, world_size: int, options: dict):
     # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
-    of = sections(batch_size=6, clip_norm=1e9, **options)
+    of = sections(batch_size=12, clip_norm=1e9, **options)
     assert min(min(loader(info, of).batch(step).window_frames) for step in range(3)) < 16
     work(0, 1, info.root, of, str(tmp_path))
-    multiprocessing.spawn(work, (2, info.root, of, str(tmp_path)), nprocs=2)
-    alone, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
+    multiprocessing.spawn(work, (world_size, info.root, of, str(tmp_path)), nprocs=world_size)
+    last = f"{world_size}-{world_size - 1}"
+    alone, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", f"{world_size}-0", last))
     for one, other in zip(alone[0], first[0], strict=True):
         assert one == pytest.approx(other, rel=1e-4)
     largest = max(float(gradient.abs().max()) for gradient in alone[1].values())
@@ -188,6 +195,47 @@ def test_two_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, opt
         torch.testing.assert_close(first[1][name], gradient, rtol=1e-3, atol=1e-4 * largest)
     assert same(first[1], second[1])
     assert same(first[2], second[2])
+
+
+@pytest.mark.parametrize("parts", [2, 4, 6])
+def test_windows_in_parts_give_the_gradient_of_the_whole(info: DatasetInfo, parts: int):
+    """Batch norm and dropout included; the batch has a short window, halos, masks and the mel loss."""
+    rows, gradients = [], []
+    for accumulate in (1, parts):
+        options = {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}
+        of = with_dropout(sections(batch_size=6, clip_norm=1e9, accumulate=accumulate, **options))
+        trainer = Trainer(of, info)
+        rows.append(trainer.train_step(loader(info, of).batch(0)))
+        gradients.append({name: parameter.grad for name, parameter in trainer.model.named_parameters()})
+    assert rows[0] == pytest.approx(rows[1], rel=1e-5)
+    largest = max(float(gradient.abs().max()) for gradient in gradients[0].values())
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5 * largest)
+
+
+def test_weight_decay_shrinks_weights_by_its_share(info: DatasetInfo):
+    """AdamW: decoupled from the gradient, so what differs from Adam's step is rate * decay * weight."""
+    before = Trainer(sections(), info).model.state_dict()
+    plain, decayed = Trainer(sections(), info), Trainer(sections(weight_decay=0.1), info)
+    for trainer in (plain, decayed):
+        rate = trainer.train_step(loader(info, sections()).batch(0))["learning_rate"]
+    for name, parameter in plain.model.named_parameters():
+        wanted = parameter - rate * 0.1 * before[name]
+        torch.testing.assert_close(decayed.model.get_parameter(name), wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated:DeprecationWarning")  # torch's compiler, of itself
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # the same
+def test_a_compiled_decoder_makes_the_same_step_but_for_rounding(info: DatasetInfo):
+    rows, states = [], []
+    for compiled in (False, True):
+        trainer = Trainer(sections(compile=compiled), info)
+        rows.append([trainer.train_step(loader(info, sections()).batch(step)) for step in range(2)])
+        states.append(trainer.model.state_dict().keys())
+    assert rows[0][0] == pytest.approx(rows[1][0], rel=1e-4)
+    assert rows[0][1] == pytest.approx(rows[1][1], rel=1e-2)
+    assert states[0] == states[1]
 
 
 # ------------------------------------------------------------------------------------------------------- validation
@@ -215,6 +263,35 @@ def test_predicting_nothing_scores_the_mean_of_the_noise(info: DatasetInfo):
     trainer = Trainer(sections(), info)
     trainer.averaged = Silent()
     assert trainer.validate(held_out(info, 2))["val/noise"] == pytest.approx(math.sqrt(2 / math.pi), abs=0.03)
+
+
+class TestQuality:
+    """What the best voice is chosen by."""
+
+    def test_it_is_the_same_every_time_and_for_every_batch_size(self, info: DatasetInfo):
+        trainer = Trainer(with_dropout(sections(quality_steps=3)), info)
+        once = trainer.quality(held_out(info, 2))
+        assert trainer.quality(held_out(info, 2)) == once
+        assert trainer.quality(held_out(info, 5)) == pytest.approx(once, rel=1e-3)
+        assert once["val/spectral_db"] > 1
+
+    @pytest.mark.parametrize("halo", [0, 6])
+    def test_who_knows_the_noise_speaks_the_recording(
+        self, info: DatasetInfo, halo: int, monkeypatch: pytest.MonkeyPatch
+    ):
+        """The exact noise in place of a prediction: what is left is that of the last, quietest step."""
+        windows = validation_batches(UtteranceIndex(info, "val"), Inventory(info.phones), 2, 16, 3, halo)
+        trainer = Trainer(sections(quality_steps=6), info)
+        for batch in windows:
+            clean = batch.waveform
+
+            def exact(noisy: Tensor, level: Tensor, _: object, clean: Tensor = clean) -> Tensor:
+                return (noisy - level[:, None] * clean) / (1 - level.square()).sqrt()[:, None]
+
+            monkeypatch.setattr(trainer.averaged.decoder, "denoise", exact)
+            spoken = speak(trainer.averaged, batch, inference_schedule(6, trainer.sections.diffusion), range(2))
+            torch.testing.assert_close(spoken, clean, rtol=0, atol=1e-3)
+            assert trainer.quality([batch])["val/spectral_db"] < 0.1
 
 
 # -------------------------------------------------------------------------------------------------------- bad steps
@@ -289,6 +366,15 @@ def test_other_settings_are_refused_on_resume(info: DatasetInfo, state: Path, ch
         trainer.restore(state)
     assert trainer.step == 0
     torch.set_num_threads(1)
+
+
+def test_a_setting_younger_than_the_state_had_its_default(info: DatasetInfo, state: Path):
+    facts = json.loads((state / "state.json").read_text())
+    del facts["settings"]["train"]["accumulate"], facts["facts_sha256"]
+    (state / "state.json").write_text(json.dumps(facts))
+    Trainer(sections(), info).restore(state)
+    with pytest.raises(TrainingError, match=r"train.accumulate: got 2, but .* was trained with 1"):
+        Trainer(sections(accumulate=2), info).restore(state)
 
 
 def test_another_data_set_is_refused_on_resume(info: DatasetInfo, state: Path):

@@ -33,6 +33,10 @@ class SynthesizeConfig:
     """Synthesising actors; 0 takes one for each CPU of the cluster but one, at least one."""
     use_gpu: bool = False
     """Give each actor a GPU."""
+    bf16: bool = False
+    """Compute the decoder in bfloat16: faster on a GPU, 1 % off in a step."""
+    compile: bool = False
+    """Compile the decoder: takes minutes in each actor, and makes each step faster."""
     seed: int = 0
     """Seed of the noise."""
     pace: float = 1.0
@@ -41,7 +45,6 @@ class SynthesizeConfig:
     """Score what was spoken and the recordings, and write a report beside the audio."""
     system: tuple[str, ...] = ()
     """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
-
     promote_if: str = ""
     """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
 
@@ -90,6 +93,10 @@ class BookConfig:
     """Speaking actors; 0 takes one for each CPU of the cluster but one, at least one."""
     use_gpu: bool = False
     """Give each actor a GPU."""
+    bf16: bool = False
+    """Compute the decoder in bfloat16: faster on a GPU, 1 % off in a step."""
+    compile: bool = False
+    """Compile the decoder: takes minutes in each actor, and makes each step faster."""
     block_sentences: int = 16
     """Sentences in a unit of work: what a killed job loses at most, for each actor."""
     max_characters: int = 400

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Literal
 
 from wg2.config.ranges import TINY, check_ranges
 
@@ -38,16 +39,24 @@ class AugmentConfig:
 class TrainConfig:
     """How the model is trained."""
 
+    init: str = ""
+    """Voice to start from: a folder or models:/NAME@ALIAS. What fits is taken, the rest is named. Empty: random."""
+    speaker: str = ""
+    """Whose utterances to train on; needed where the data set has several speakers."""
     steps: int = 200_000
     """Optimisation steps."""
     batch_size: int = 256
     """Windows in a step, over all workers together."""
+    accumulate: int = 1
+    """Parts in which a worker computes its windows, one after the other, to save memory; the gradient is the same."""
     window_frames: int = 64
     """Frames of a training window (64 are 0.8 s, 256 are 3.2 s at 24 kHz)."""
     halo_frames: int = 0
     """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
     learning_rate: float = 1e-3
     """Peak learning rate of Adam."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW's), of all weights; 0: Adam."""
     warmup_steps: int = 1000
     """Steps of linear warm-up; a cosine decay to a tenth follows."""
     clip_norm: float = 1.0
@@ -60,6 +69,12 @@ class TrainConfig:
     """Weight of the multi-task loss: log-mel spectrogram from the hidden features (L1, nepers); 0: none."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """SpecAugment on the hidden features."""
+    best_by: Literal["spectral", "noise"] = "spectral"
+    """What makes the best voice: least spectral distance of few-step syntheses (dB), or least held-out noise loss."""
+    quality_utterances: int = 16
+    """Held-out utterances, a window of each, that the spectral distance is measured on."""
+    quality_steps: int = 12
+    """Denoising steps of those syntheses."""
     validate_every: int = 2000
     """Steps between two validations."""
     checkpoint_every: int = 1000
@@ -80,8 +95,14 @@ class TrainConfig:
     """Give each worker a GPU."""
     threads: int = 1
     """CPU threads of a worker. Sums differ with it, so a resumed run must keep it."""
+    loader_workers: int = 0
+    """Processes that prepare a worker's batches ahead of time, each with a CPU; 0: the worker itself, step by step."""
+    cache_dir: str = ""
+    """Local folder, on each node, for copies of shards that lie on S3; empty: none, read over the network again."""
     bf16: bool = False
     """Compute in bfloat16 where that is safe."""
+    compile: bool = False
+    """Compile the decoder (torch.compile), which takes minutes at the start; sums differ by rounding."""
     seed: int = 0
     """Seed of weights, batches and noise."""
 
@@ -91,11 +112,14 @@ class TrainConfig:
         Raises:
             ConfigError: a number that is negative, zero where that makes no sense, or not a number.
         """
-        counts = ("steps", "batch_size", "window_frames", "validate_every", "checkpoint_every", "keep_checkpoints",
-                  "log_every", "validation_windows", "max_skipped_steps", "workers", "threads")  # fmt: skip
-        check_ranges("train", self, dict.fromkeys(counts, (1, inf)))
-        check_ranges("train", self, dict.fromkeys(("warmup_steps", "halo_frames", "max_failures", "seed"), (0, inf)))
+        counts = ("steps", "batch_size", "accumulate", "window_frames", "validate_every", "checkpoint_every",
+                  "keep_checkpoints", "log_every", "validation_windows", "quality_utterances", "max_skipped_steps",
+                  "workers", "threads")  # fmt: skip
+        free = ("warmup_steps", "halo_frames", "max_failures", "seed", "loader_workers")
+        check_ranges("train", self, {**dict.fromkeys(counts, (1, inf)), "quality_steps": (2, inf)})
+        check_ranges("train", self, dict.fromkeys(free, (0, inf)))
         check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))
+        check_ranges("train", self, {"weight_decay": (0, 1)})
         check_ranges("train", self, {"learning_rate": (TINY, inf), "clip_norm": (TINY, inf), "ema_decay": (0, 1)})
 
 

@@ -8,9 +8,9 @@ long enough, at the edges too: so it needs no mask inside the decoder, and the f
 wherever the utterance has them.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from wg2 import audio, storage
+from wg2.dataset.audio_store import AudioStore
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.plan import BatchPlan, Windows
 from wg2.dataset.schema import num_frames
@@ -28,9 +30,8 @@ from wg2.errors import DatasetError
 from wg2.text.phonemes import Inventory
 
 _LIGHT = ["utt_id", "num_samples", "text", "text_norm", "speaker", "split", "phones", "durations"]
-_MEMORY_LIMIT = 2 * 2**30
-"""Bytes of compressed audio that are kept in memory; a larger split is read by row groups."""
-_CACHED_GROUPS = 16
+_AHEAD = 2
+"""Batches that each loading process prepares before they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Batch:
         tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "utt_ids"}
         return replace(self, **tensors)
 
+    def part(self, rows: slice) -> "Batch":
+        """Some windows of it; the padding stays."""
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 class UtteranceIndex:
     """The utterances of one split: everything but the audio, in memory; the audio on request.
@@ -71,20 +76,28 @@ class UtteranceIndex:
     Args:
         info: the data set.
         split: 'train', 'val' or 'test'.
+        speaker: whose utterances; '': everybody's.
+        cache_dir: local folder for copies of shards that lie on S3; '': none are made.
 
     Raises:
-        DatasetError: the split has no utterances.
+        DatasetError: the split has no utterances, or none of that speaker.
     """
 
-    def __init__(self, info: DatasetInfo, split: str) -> None:
+    def __init__(self, info: DatasetInfo, split: str, speaker: str = "", cache_dir: str = "") -> None:
         tables = [_light_table(uri, shard, split, info.excluded) for shard, uri in enumerate(info.shards)]
         self.info = info
         self.table = pa.concat_tables(tables).sort_by("utt_id") if tables else pa.table({})
         if not self.table.num_rows:
             raise DatasetError(f"{info.root}: the split '{split}' has no utterances, of {dict(info.splits)}; "
                                "prepare more recordings or hold out a larger share")  # fmt: skip
+        if speaker:
+            self.table = _of_speaker(self.table, speaker, f"{info.root}, split '{split}'")
         self.num_frames = [num_frames(n, info.samples_per_frame) for n in self.table["num_samples"].to_pylist()]
-        self._audio = _AudioStore(info.shards)
+        self._audio = AudioStore(info.shards, cache_dir)
+        self._num_samples, self._shard, self._row = (
+            self.table[name].to_numpy() for name in ("num_samples", "shard", "row")
+        )
+        self._phones, self._durations = _Lists(self.table["phones"]), _Lists(self.table["durations"])
 
     def __len__(self) -> int:
         return len(self.num_frames)
@@ -92,6 +105,18 @@ class UtteranceIndex:
     def phones(self) -> list[str]:
         """The tokens that occur."""
         return sorted(pc.unique(pc.list_flatten(self.table["phones"])).to_pylist())
+
+    def speakers(self) -> list[str]:
+        """Whose utterances they are."""
+        return sorted(pc.unique(self.table["speaker"]).to_pylist())
+
+    def name(self, index: int) -> str:
+        """The utterance's id."""
+        return str(self.table["utt_id"][index])
+
+    def tokens(self, index: int) -> tuple[list[str], list[int]]:
+        """The phones of an utterance, and the frames of each."""
+        return self._phones[index], self._durations[index]
 
     def row(self, index: int) -> dict[str, Any]:
         """The columns of an utterance, without its audio."""
@@ -101,14 +126,13 @@ class UtteranceIndex:
     def waveform(self, index: int, start: int = 0, frames: int = -1) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Audio of an utterance from frame `start` on: `frames` model frames, or all that there are, [S]."""
         hop = self.info.samples_per_frame
-        length = int(self.table["num_samples"][index].as_py())
+        length = int(self._num_samples[index])
         last = length if frames < 0 else min((start + frames) * hop, length)
         return audio.decode_flac(self.audio_bytes(index), start * hop, last - start * hop)
 
-    def audio_bytes(self, index: int) -> bytes:
+    def audio_bytes(self, index: int) -> bytes | memoryview:
         """The FLAC file of an utterance."""
-        place = self.table.select(["shard", "row"]).slice(index, 1).to_pylist()[0]
-        return self._audio.read(place["shard"], place["row"])
+        return self._audio.read(int(self._shard[index]), int(self._row[index]))
 
 
 class WindowLoader:
@@ -142,6 +166,36 @@ class WindowLoader:
         windows = self.plan.batch(step, rank, world_size)
         return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames)
 
+    def batches(self, steps: range, rank: int = 0, world_size: int = 1, processes: int = 0) -> Iterator[Batch]:
+        """Worker `rank`'s batches of some steps, in their order.
+
+        Args:
+            steps: which, counted from 0.
+            rank: of the training worker.
+            world_size: of how many.
+            processes: that prepare them ahead of time, beside this one; 0: this one does. They end with it, however
+                it ends: each looks every few seconds whether its parent is still there.
+        """
+        # A fork of a process with threads may hang; a fork server and what it forks would keep each other alive.
+        context = get_context("spawn") if processes else None
+        loader = DataLoader(
+            _Steps(self, rank, world_size), batch_size=None, sampler=steps, num_workers=processes,
+            prefetch_factor=_AHEAD if processes else None, multiprocessing_context=context,
+        )  # fmt: skip
+        yield from loader
+
+
+@dataclass(frozen=True)
+class _Steps(Dataset[Batch]):
+    """A loader's batches by step, as torch's `DataLoader` wants them."""
+
+    loader: WindowLoader
+    rank: int
+    world_size: int
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.loader.batch(step, self.rank, self.world_size)
+
 
 def validation_batches(
     index: UtteranceIndex,
@@ -150,6 +204,7 @@ def validation_batches(
     window_frames: int,
     windows: int = 1,
     halo_frames: int = 0,
+    utterances: int = 0,
 ) -> Iterator[Batch]:
     """The same windows every time: `windows` of each utterance, spread evenly over it (one: its middle).
 
@@ -160,11 +215,15 @@ def validation_batches(
         window_frames: frames of a window that are scored.
         windows: of each utterance.
         halo_frames: context around them, on each side.
+        utterances: how many of them at most, spread evenly over all; 0: all.
     """
     lengths = np.asarray(index.num_frames)
     spread = np.linspace(0, 1, windows) if windows > 1 else np.array([0.5])
     starts = np.floor(np.maximum(lengths - window_frames, 0)[:, None] * spread).astype(np.int64).ravel()
     rows = np.repeat(np.arange(len(index)), windows)
+    if 0 < utterances < len(index):
+        chosen = np.isin(rows, np.arange(utterances) * len(index) // utterances)
+        rows, starts = rows[chosen], starts[chosen]
     for first in range(0, len(rows), batch_size):
         part = slice(first, first + batch_size)
         yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames, halo_frames)
@@ -174,13 +233,12 @@ def collate(
     index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int, halo_frames: int = 0
 ) -> Batch:
     """Fetch, decode and pad the windows, each with its halo."""
-    rows = [index.row(int(row)) for row in windows.rows]
-    ids, durations = [inventory.ids(row["phones"]) for row in rows], [row["durations"] for row in rows]
+    phones, durations = zip(*(index.tokens(int(row)) for row in windows.rows), strict=True)
     lengths = np.array([index.num_frames[int(row)] for row in windows.rows], dtype=np.int64)
     length = window_frames + 2 * halo_frames
     starts = np.clip(windows.starts - halo_frames, 0, np.maximum(lengths - length, 0))
     pieces = [index.waveform(int(row), int(start), length) for row, start in zip(windows.rows, starts, strict=True)]
-    token_ids = _pad(ids, torch.int64)
+    token_ids = _pad([inventory.ids(row) for row in phones], torch.int64)
     return Batch(
         token_ids=token_ids,
         token_mask=token_ids != 0,
@@ -190,53 +248,23 @@ def collate(
         window_frames=torch.from_numpy(np.minimum(lengths - starts, length)),
         scored_start=torch.from_numpy(windows.starts - starts),
         scored_frames=torch.from_numpy(np.minimum(lengths - windows.starts, window_frames)),
-        utt_ids=tuple(row["utt_id"] for row in rows),
+        utt_ids=tuple(index.name(int(row)) for row in windows.rows),
     )
 
 
-class _AudioStore:
-    """FLAC bytes by (shard, row): all of a small data set in memory, of a large one the row groups used last."""
+class _Lists:
+    """A column of lists, any of which is found at once: a slice of an Arrow table costs more than a window's audio."""
 
-    def __init__(self, shards: Sequence[str]) -> None:
-        self._shards = shards
-        self._files: dict[int, pq.ParquetFile] = {}
-        self._groups: OrderedDict[tuple[int, int], pa.Array] = OrderedDict()
-        self._bytes = 0
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        whole = column.combine_chunks()
+        whole = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+        ends = np.cumsum(pc.list_value_length(whole).to_numpy())
+        self._ends = np.concatenate(([0], ends)).astype(np.int64)
+        self._values = whole.flatten().to_numpy(zero_copy_only=False)
 
-    def read(self, shard: int, row: int) -> bytes:
-        group, offset = _locate(self._file(shard).metadata, row)
-        blobs = self._group(shard, group)
-        return bytes(blobs[offset].as_buffer())
-
-    def _file(self, shard: int) -> pq.ParquetFile:
-        if shard not in self._files:
-            files, path = storage.filesystem(self._shards[shard])
-            self._files[shard] = pq.ParquetFile(path, filesystem=files)
-        return self._files[shard]
-
-    def _group(self, shard: int, group: int) -> pa.Array:
-        key = (shard, group)
-        if key not in self._groups:
-            table = self._file(shard).read_row_group(group, columns=["audio.bytes"])
-            self._groups[key] = table["audio"].combine_chunks().field("bytes")
-            self._bytes += self._groups[key].nbytes
-            self._evict()
-        self._groups.move_to_end(key)
-        return self._groups[key]
-
-    def _evict(self) -> None:
-        while self._bytes > _MEMORY_LIMIT and len(self._groups) > _CACHED_GROUPS:
-            self._bytes -= self._groups.popitem(last=False)[1].nbytes
-
-
-def _locate(metadata: pq.FileMetaData, row: int) -> tuple[int, int]:
-    """Row group of a row, and its place in it."""
-    for group in range(metadata.num_row_groups):
-        size = metadata.row_group(group).num_rows
-        if row < size:
-            return group, row
-        row -= size
-    raise AssertionError(f"row {row} lies behind the shard's end")
+    def __getitem__(self, index: int) -> list[Any]:
+        values: list[Any] = self._values[self._ends[index] : self._ends[index + 1]].tolist()
+        return values
 
 
 def _light_table(uri: str, shard: int, split: str, excluded: frozenset[str]) -> pa.Table:
@@ -255,6 +283,18 @@ def _light_table(uri: str, shard: int, split: str, excluded: frozenset[str]) -> 
     table = table.append_column("row", pa.array(np.arange(count, dtype=np.int64)))
     skipped = pc.field("utt_id").isin(pa.array(sorted(excluded), pa.string()))
     return table.replace_schema_metadata(None).filter((pc.field("split") == split) & ~skipped)
+
+
+def _of_speaker(table: pa.Table, speaker: str, where: str) -> pa.Table:
+    """The rows of one speaker.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    known = sorted(pc.unique(table["speaker"]).to_pylist())
+    if speaker not in known:
+        raise DatasetError(f"{where}: no utterance of the speaker {speaker!r}; there are {', '.join(known)}")
+    return table.filter(pc.field("speaker") == speaker)
 
 
 def _pad(rows: Sequence[Any], dtype: torch.dtype, length: int = 0) -> Tensor:

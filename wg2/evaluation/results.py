@@ -1,11 +1,11 @@
 """What a synthesis job has spoken: one Parquet row a file, keyed so that nothing is spoken twice.
 
-    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where the sampler is not ddpm)
+    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where that is not ddpm; -bf16 and -true where it is so)
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
-The key of a row is the SHA-256 of text, voice, steps, sampler, seed, pace and given durations: a file is taken as it is
-when its row has the wanted key. Before a file is replaced its row is removed, so a row never describes another row's
+The key of a row is the SHA-256 of text, voice, steps, sampler, seed, pace, precision and given durations: a file is taken
+as it is when its row has the wanted key. Before a file is replaced its row is removed, so a row never describes another row's
 audio.
 """
 
@@ -32,6 +32,7 @@ RESULT_SCHEMA = pa.schema([
     ("text", pa.string()),
     ("steps", pa.int32()),
     ("sampler", pa.string()),
+    ("bf16", pa.bool_()),
     ("seed", pa.int64()),
     ("pace", pa.float64()),
     ("voice", pa.string()),
@@ -67,6 +68,7 @@ class Task:
         pace: 2.0 is twice as fast.
         voice: digest of the voice: of its weights, its facts and its stored schedules.
         sampler: the rule of a step.
+        bf16: whether the decoder computes in bfloat16.
         phones: tokens to speak instead of the text's own, with `durations`.
         durations: frames of each, those of the recording (copy-synthesis); empty: the voice's own choice.
     """
@@ -78,13 +80,14 @@ class Task:
     pace: float
     voice: str
     sampler: str = "ddpm"
+    bf16: bool = False
     phones: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """The same key, the same audio."""
-        values: list[Any] = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace]
+        values: list[Any] = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace, self.bf16]
         if self.durations:
             values += [self.phones, self.durations]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
@@ -92,8 +95,8 @@ class Task:
     @property
     def folder(self) -> str:
         """Where the file is, below the folder of the results."""
-        rule = "" if self.sampler == "ddpm" else f"-{self.sampler}"
-        return f"{self.steps}{rule}{'-true' if self.durations else ''}"
+        manner = [self.sampler] * (self.sampler != "ddpm") + ["bf16"] * self.bf16 + ["true"] * bool(self.durations)
+        return "-".join((str(self.steps), *manner))
 
     @property
     def wav(self) -> str:
@@ -107,7 +110,7 @@ class Task:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "Task":
         """The task of a file, from its row: phones and durations are part of it only if they were given."""
-        names = ("utt_id", "text", "steps", "seed", "pace", "voice", "sampler")
+        names = ("utt_id", "text", "steps", "seed", "pace", "voice", "sampler", "bf16")
         tokens = (tuple(row["phones"]), tuple(row["durations"])) if has_true_durations(row) else ()
         return cls(*(row[name] for name in names), *tokens)
 

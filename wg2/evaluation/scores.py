@@ -111,7 +111,7 @@ class Scores:
 
 def label(row: Mapping[str, Any]) -> str:
     """What a page calls the system of a row of results: '50 steps, unipc, true durations'."""
-    rule = "" if row["sampler"] == "ddpm" else f", {row['sampler']}"
+    rule = ("" if row["sampler"] == "ddpm" else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
     return f"{row['steps']} steps{rule}{', true durations' if has_true_durations(row) else ''}"
 
 

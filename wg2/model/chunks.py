@@ -55,14 +55,17 @@ class ChunkedDecoder:
         """
         if chunk_frames < 1:
             raise ConfigError(f"chunk_frames: got {chunk_frames}, wanted at least 1")
-        self.decoder, self.features, self.frame_mask = decoder, features, frame_mask
+        self.decoder, self.features, self.frame_mask = decoder, features.to(decoder.dtype), frame_mask
         self.hop = decoder.samples_per_frame
         self.chunks = tuple(plan_chunks(features.shape[1], chunk_frames, receptive_field(config).halo))
         hoisted = len(self.chunks) == 1 or features.shape[0] * features.shape[1] <= CACHED_FRAMES
         self._caches = [self._condition(chunk) for chunk in self.chunks] if hoisted else None
 
     def __call__(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
-        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]."""
+        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]; both in their type."""
+        return self._predict(noisy.to(self.decoder.dtype), noise_level).to(noisy.dtype)
+
+    def _predict(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
         if self._caches is not None and len(self.chunks) == 1:
             return self.decoder.denoise(noisy, noise_level, self._caches[0])
         eps = torch.empty_like(noisy)

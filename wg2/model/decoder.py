@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from wg2.config import DecoderConfig
@@ -87,6 +88,15 @@ class Decoder(nn.Module):
             if isinstance(module, Conv):
                 module.freeze()
         return self
+
+    def compile_denoise(self, backend: str = "inductor") -> None:
+        """Compile `denoise` for inputs of any length, at its first call; for frozen weights."""
+        self.denoise = torch.compile(self.denoise, dynamic=True, backend=backend)  # type: ignore[method-assign]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of what it computes."""
+        return self.post.weight.dtype
 
     def forward(self, noisy: Tensor, noise_level: Tensor, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
         """The predicted noise.

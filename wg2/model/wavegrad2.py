@@ -116,16 +116,39 @@ class WaveGrad2(nn.Module):
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
-        length = self._whole_frames(noisy)
+        self._whole_frames(noisy)  # refused before anything is computed
         hidden = self.encode(token_ids, token_mask)
         log_durations = self.predict_durations(hidden, token_mask)
+        given = durations, token_mask, noisy, noise_level, window_start, window_frames, kept
+        eps, sample_mask, features = self.windows(hidden, *given)
+        return Prediction(eps, log_durations, sample_mask, features)
+
+    def windows(
+        self,
+        hidden: Tensor,
+        durations: Tensor,
+        token_mask: Tensor,
+        noisy: Tensor,
+        noise_level: Tensor,
+        window_start: Tensor,
+        window_frames: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The part of `forward` behind the encoder, in which rows do not meet: `hidden` is [B, N, C].
+
+        Returns:
+            `eps`, `sample_mask` and `features` of a `Prediction`.
+        Raises:
+            ShapeError: windows that are not whole frames.
+        """
+        length = self._whole_frames(noisy)
         features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length)
         features = features if kept is None else features * kept
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
         # Full windows, by far the most, need no masks inside the decoder.
         eps = self.denoise(noisy, noise_level, features, None if bool(frame_mask.all()) else frame_mask)
-        return Prediction(eps, log_durations, frame_mask.repeat_interleave(self.samples_per_frame, dim=1), features)
+        return eps, frame_mask.repeat_interleave(self.samples_per_frame, dim=1), features
 
     def _whole_frames(self, noisy: Tensor) -> int:
         frames, rest = divmod(noisy.shape[-1], self.samples_per_frame)

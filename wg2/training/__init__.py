@@ -9,12 +9,15 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     parts.py    learning rate, moving average, batch norm over all workers
     augment.py  SpecAugment on the hidden features
     mel.py      the multi-task mel loss
+    start.py    fine-tuning: what a training takes over from a voice
+    quality.py  the spectral distance by which the best voice is chosen
     trainer.py  `Trainer`: a step, a validation, save and restore
-    session.py  `Session`: the loop in its folder; `check`: what must fit before the first step
+    session.py  `Session`: the loop in its folder; `check`: what must fit before the first step;
+                `keep_init`: the voice that it begins with
 """
 
-from wg2.training.session import Session, check, open_session
+from wg2.training.session import Session, check, keep_init, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 
-__all__ = ["Sections", "Session", "Trainer", "check", "open_session"]
+__all__ = ["Sections", "Session", "Trainer", "check", "keep_init", "open_session"]

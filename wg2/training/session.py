@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -13,46 +13,59 @@ from wg2.config import AudioConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
 from wg2.errors import ConfigError, DatasetError
+from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
 from wg2.training.settings import Sections, check_state
+from wg2.training.start import start_from
 from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
 """Told each step's row, and whether everything up to it is saved; on all workers."""
 
 
+_BEST_BY = {"spectral": "val/spectral_db", "noise": "val/noise"}
+"""The metric whose least value makes the best voice, by `train.best_by`."""
+
+
 class Session:
     """A training in its folder: steps, validations, checkpoints, history; it begins where the last one was saved.
 
     FOLDER/checkpoints/step-00000050   the state after 50 steps
-    FOLDER/best                        the voice with the lowest val/noise so far
+    FOLDER/init                        the voice that it began with, if it did
+    FOLDER/best                        the voice with the lowest val/spectral_db so far (`train.best_by`)
     FOLDER/history.jsonl               what was measured
     """
 
     def __init__(
         self,
         trainer: Trainer,
-        batch: Callable[[int], Batch],
+        batches: Callable[[range], Iterator[Batch]],
         held_out: Callable[[], Iterable[Batch]],
+        spoken: Callable[[], Iterable[Batch]],
         folder: Path,
         report: Report,
     ) -> None:
-        """Resume from the newest complete state in `folder`, if there is one.
+        """Resume from the newest complete state in `folder`; without one, begin with `train.init` or at random.
 
         Args:
             trainer: a fresh one.
-            batch: this worker's share of the batch of a step, counted from 0.
+            batches: this worker's shares of the batches of some steps, counted from 0.
             held_out: the validation windows.
+            spoken: the held-out windows that the spectral distance is measured on.
             folder: of this training; worker 0 writes in it.
             report: told each step's row.
         """
-        self.trainer, self.batch, self.held_out, self.folder, self.report = trainer, batch, held_out, folder, report
+        self.trainer, self.batches, self.folder, self.report = trainer, batches, folder, report
+        self.held_out, self.spoken = held_out, spoken
         self.leads, self.pending = trainer.rank == 0, list[MetricRow]()
         self.best = math.inf
         state = checkpoint.latest_state(folder / "checkpoints")
         if state is not None:
-            best = trainer.restore(state)["best"]
-            self.best = best if best is not None and (folder / "best").exists() else math.inf
+            facts = trainer.restore(state)
+            counts = facts.get("best_by") == trainer.config.best_by and (folder / "best").exists()
+            self.best = facts["best"] if counts and facts["best"] is not None else math.inf
+        elif trainer.config.init:
+            trainer.start_from(folder / "init")
         if self.leads:
             folder.mkdir(parents=True, exist_ok=True)
             checkpoint.cut_history(folder / "history.jsonl", trainer.step if state else -1)
@@ -66,25 +79,33 @@ class Session:
         """
         config = self.trainer.config
         if self.trainer.step == 0:
-            self._log(self.trainer.validate(self.held_out()))
-        while self.trainer.step < config.steps:
-            started = time.perf_counter()
-            batch = self.batch(self.trainer.step)
+            self._log(self._validate())
+        started = time.perf_counter()
+        for batch in self.batches(range(self.trainer.step, config.steps)):
+            waited = time.perf_counter() - started
             values = self.trainer.train_step(batch)
-            values["throughput/audio_s_per_s"] = self._audio_s(batch) / (time.perf_counter() - started)
+            took = time.perf_counter() - started
+            values |= {"throughput/audio_s_per_s": self._audio_s(batch) / took, "throughput/waiting": waited / took}
             self._after(values)
+            started = time.perf_counter()
 
     def _after(self, values: dict[str, float]) -> None:
         step, config = self.trainer.step, self.trainer.config
         last = step == config.steps
         validates, saves = last or step % config.validate_every == 0, last or step % config.checkpoint_every == 0
         if validates:
-            values |= self.trainer.validate(self.held_out())
-            self._keep_best(values["val/noise"])
+            values |= self._validate()
+            self._keep_best(values[_BEST_BY[config.best_by]])
         row = self._log(values, keep=validates or saves or step % config.log_every == 0)
         if saves:
             self._save()
         self.report(row, saves)
+
+    def _validate(self) -> dict[str, float]:
+        values = self.trainer.validate(self.held_out())
+        if self.trainer.config.best_by == "spectral":
+            values |= self.trainer.quality(self.spoken())
+        return values
 
     def _log(self, values: dict[str, float], keep: bool = True) -> MetricRow:
         row = MetricRow(self.trainer.step, int(time.time() * 1000), values)
@@ -104,7 +125,7 @@ class Session:
         if self.leads:
             checkpoint.append_history(self.folder / "history.jsonl", self.pending)
             best = self.best if math.isfinite(self.best) else None
-            self.trainer.save(self.folder / "checkpoints", {"best": best})
+            self.trainer.save(self.folder / "checkpoints", {"best": best, "best_by": self.trainer.config.best_by})
             checkpoint.prune_states(self.folder / "checkpoints", self.trainer.config.keep_checkpoints)
         self.pending = []
 
@@ -129,24 +150,52 @@ def open_session(
         DatasetError: no utterance to train on, or none held out.
     """
     config, inventory = sections.train, Inventory(info.phones)
-    train, held_out = UtteranceIndex(info, "train"), UtteranceIndex(info, "val")
+    train, held_out = (UtteranceIndex(info, split, config.speaker, config.cache_dir) for split in ("train", "val"))
     loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed, config.halo_frames)
     share, halo = config.batch_size // world_size, config.halo_frames
     return Session(
         Trainer(sections, info, rank, world_size, device),
-        lambda step: loader.batch(step, rank, world_size),
+        lambda steps: loader.batches(steps, rank, world_size, config.loader_workers),
         lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
+        lambda: validation_batches(
+            held_out,
+            inventory,
+            min(share, -(-config.quality_utterances // world_size)),
+            config.window_frames,
+            1,
+            halo,
+            config.quality_utterances,
+        ),
         folder,
         report,
     )
+
+
+def keep_init(sections: Sections, info: DatasetInfo, voice: Path, folder: Path) -> list[str]:
+    """Keep the voice that a training in `folder` begins with, where all its workers find it, however often they start.
+
+    Args:
+        sections: the configuration.
+        info: the data set.
+        voice: its folder.
+        folder: of the training.
+    Returns:
+        What of the model does not come from the voice, a line each.
+    Raises:
+        CheckpointError: there is no readable voice, nothing of it fits, or the disk is full.
+    """
+    lost = start_from(WaveGrad2(sections.model, len(info.phones) + 1), info.phones, voice)
+    facts, tensors = checkpoint.load_voice_files(voice)
+    checkpoint.save_voice(folder / "init", tensors, facts)
+    return lost
 
 
 def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Path) -> None:
     """What must fit before the first step of a training in `folder`.
 
     Raises:
-        DatasetError: the data set's rate or hop is not the configuration's, it is not what the newest state saw, or
-            a shard, a split or a phone is missing.
+        DatasetError: the data set's rate or hop is not the configuration's, it is not what the newest state saw, a
+            shard, a split or a phone is missing, or it has several speakers and none was chosen.
         TrainingError: the newest state was trained with other settings.
         CheckpointError: the newest state is damaged.
         ConfigError: the workers cannot share a batch evenly.
@@ -169,11 +218,17 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             f"train.batch_size: {sections.train.batch_size} windows cannot be shared evenly by "
             f"train.workers={sections.train.workers}"
         )
-    _check_rows(info)
+    _check_rows(info, sections.train.speaker)
 
 
-def _check_rows(info: DatasetInfo) -> None:
+def _check_rows(info: DatasetInfo, speaker: str) -> None:
     """Read all shards but their audio: better found missing here than by every worker, every try."""
     inventory = Inventory(info.phones)
     for split in ("train", "val"):
-        inventory.ids(UtteranceIndex(info, split).phones())
+        index = UtteranceIndex(info, split, speaker)
+        inventory.ids(index.phones())
+        if len(index.speakers()) > 1:
+            raise DatasetError(
+                f"{info.root}: got {len(index.speakers())} speakers ({', '.join(index.speakers()[:9])}), wanted one: "
+                "a voice has no notion of who speaks; choose one with --train.speaker"
+            )

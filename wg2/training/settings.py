@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from wg2.errors import DatasetError, TrainingError
 
 _FREE = {
     "steps", "workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints", "max_skipped_steps",
-    "max_failures", "log_every", "validation_windows",
+    "max_failures", "log_every", "validation_windows", "loader_workers", "cache_dir",
 }  # fmt: skip
 """Settings of [train] that a resumed training may change."""
 
@@ -55,7 +55,10 @@ def check_state(facts: dict[str, Any], sections: Sections, info: DatasetInfo, fo
             f"{folder}: trained on the data set {facts['dataset'][:12]}, but {info.root} is "
             f"{info.identity[:12]}; use the old data set, or another --dir"
         )
-    old, new = (dict(_leaves(tree)) for tree in (facts["settings"], sections.fixed()))
+    # A setting that is younger than the state had its default then.
+    young = replace(sections, train=TrainConfig()).fixed()["train"]
+    settings = {**facts["settings"], "train": {**young, **facts["settings"]["train"]}}
+    old, new = (dict(_leaves(tree)) for tree in (settings, sections.fixed()))
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             raise TrainingError(

@@ -5,13 +5,14 @@ Shapes: B windows of a worker, N tokens, S samples.
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.profiler import record_function
 
 from wg2 import checkpoint
 from wg2.checkpoint import VoiceInfo
@@ -21,11 +22,13 @@ from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
 from wg2.errors import TrainingError
-from wg2.model.wavegrad2 import Prediction, WaveGrad2
+from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.augment import draw_masks
 from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
 from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
+from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
+from wg2.training.start import start_from
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
@@ -63,8 +66,21 @@ class Trainer:
         if world_size > 1:
             synchronise_norms(self.model)
         self.mel_head = make_head(sections.model.encoder.channels).to(device) if self.config.mel_weight else None
-        self.optimizer = torch.optim.Adam(self._parameters(), lr=self.config.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(  # without decay it is Adam, to the bit
+            self._parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
+        )
+        if self.config.compile:
+            self.model.decoder.compile()
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
+
+    def start_from(self, voice: Path) -> None:
+        """Take over what fits of a voice; see `wg2.training.start`.
+
+        Raises:
+            CheckpointError: there is no readable voice, or nothing of it fits.
+        """
+        start_from(self.model, self.info.phones, voice)
+        self.averaged.load_state_dict(self.model.state_dict())
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One optimisation step on this worker's share of the batch.
@@ -79,12 +95,13 @@ class Trainer:
         self.model.train()
         statistics = [buffer.clone() for buffer in self.model.buffers()]
         losses = self._backward(batch.to(self.device))
-        norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.config.clip_norm))
         rate = learning_rate(self.step, self.config)
-        if math.isfinite(norm) and math.isfinite(sum(losses)):
-            self._update(rate)
-        else:
-            self._skip(statistics)
+        with record_function("wg2.optimizer"):
+            norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.config.clip_norm))
+            if math.isfinite(norm) and math.isfinite(sum(losses)):
+                self._update(rate)
+            else:
+                self._skip(statistics)
         self.step += 1
         total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
         return {
@@ -109,6 +126,22 @@ class Trainer:
         by_level = [level / samples for level in levels]
         named = {f"val/noise_{level}": value for level, value in zip(VALIDATION_LEVELS, by_level, strict=True)}
         return {"val/noise": sum(by_level) / len(by_level), "val/duration": duration / tokens, **named}
+
+    def quality(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Mean spectral distance of few-step syntheses of held-out windows by the averaged weights; less is better.
+
+        Args:
+            batches: the windows, the same for every worker; each worker takes its share of the batches.
+        """
+        sums, first = torch.zeros(2, dtype=torch.float64), 0
+        rule = self.config.quality_steps, self.sections.diffusion, self.info.sampling_rate
+        for index, batch in enumerate(batches):
+            if index % self.world_size == self.rank:
+                found = distances(self.averaged, batch.to(self.device), *rule, first)
+                sums += torch.tensor([sum(found), len(found)], dtype=torch.float64)
+            first += len(batch.utt_ids)
+        total, count = self._sum(sums).tolist()
+        return {"val/spectral_db": total / count}
 
     def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
         """The averaged weights and what is to be known about them."""
@@ -167,16 +200,29 @@ class Trainer:
         """Leave the whole batch's gradient in the parameters; the whole batch's noise, duration (and mel) losses.
 
         A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
+        The text side, whose batch norm looks at all rows, is computed at once; the windows, which take the memory, in
+        `accumulate` parts, whose gradients meet in the hidden features.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        losses, numbers = zip(*self._losses(batch), strict=True)
-        counts = torch.stack(numbers).to(losses[0].dtype)
-        weighted = torch.stack(losses) * (counts / self._sum(counts.clone()).clamp_min(1.0))
-        total = sum(
-            (w * loss for w, loss in zip(self._weights(), weighted, strict=True)), torch.zeros_like(weighted[0])
-        )
-        total.backward()
-        values = weighted.detach()
+        torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
+        with record_function("wg2.forward"):
+            hidden = self.model.encode(batch.token_ids, batch.token_mask)
+            log_durations = self.model.predict_durations(hidden, batch.token_mask).float()
+            duration = duration_loss(log_durations, batch.durations, batch.token_mask)
+        totals = self._sum(torch.stack(self._counts(batch)).to(duration.dtype)).clamp_min(1.0)
+        audio_side = [0, *range(2, len(totals))]  # losses of the windows
+        values, leaf = torch.zeros_like(totals), hidden.detach().requires_grad_()
+        values[1] = duration.detach() * batch.token_mask.sum() / totals[1]
+        for rows, losses in self._losses(batch, leaf):
+            with record_function("wg2.backward"):
+                shares = torch.stack(self._counts(batch.part(rows))).to(totals.dtype) / totals
+                weighted = torch.stack(losses) * shares[audio_side]
+                weights = totals.new_tensor([1.0, *self._weights()[2:]])
+                (weights * weighted).sum().backward()  # type: ignore[no-untyped-call]
+                values[audio_side] += weighted.detach()
+        with record_function("wg2.backward"):
+            share = self.config.duration_weight * batch.token_mask.sum() / totals[1]
+            torch.autograd.backward((hidden, duration * share), (leaf.grad, None))
         if self.world_size > 1:
             self._sum_gradients(values)
         return list(values.tolist())
@@ -191,25 +237,45 @@ class Trainer:
         head = () if self.mel_head is None else self.mel_head.parameters()
         return [*self.model.parameters(), *head]
 
-    def _losses(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """Noise, duration and, where wanted, mel loss: each the mean of this worker, and over how many."""
-        torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
-        levels, eps = self._noise(batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-            prediction = self.model(
-                batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
-                levels, batch.window_start, batch.window_frames, self._kept(batch),
-            )  # fmt: skip
-        noise = noise_loss(eps, prediction.eps, self._scored(batch, prediction.sample_mask))
-        duration = duration_loss(prediction.log_durations.float(), batch.durations, batch.token_mask)
-        losses = [(noise, batch.scored_frames.sum()), (duration, batch.token_mask.sum())]
-        return losses if self.mel_head is None else [*losses, self._mel_loss(self.mel_head, batch, prediction)]
+    def _counts(self, batch: Batch) -> list[Tensor]:
+        """Over how many frames, tokens and, where wanted, mel frames the losses of some windows are means."""
+        counts = [batch.scored_frames.sum(), batch.token_mask.sum()]
+        if self.mel_head is None:
+            return counts
+        return [*counts, self._compared(batch).sum()]
 
-    def _mel_loss(self, head: nn.Module, batch: Batch, prediction: Prediction) -> tuple[Tensor, Tensor]:
+    def _losses(self, batch: Batch, hidden: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
+        """Part by part: its rows, and its noise and, where wanted, mel loss."""
+        levels, eps = self._noise(batch)
+        noisy, kept = q_sample(batch.waveform, levels, eps), self._kept(batch)
+        for first in range(0, len(levels), self._part):
+            rows = slice(first, first + self._part)
+            part = batch.part(rows)
+            with record_function("wg2.forward"):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+                    predicted, sample_mask, features = self.model.windows(
+                        hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
+                        part.window_frames, None if kept is None else kept[rows],
+                    )  # fmt: skip
+                losses = [noise_loss(eps[rows], predicted, self._scored(part, sample_mask))]
+                if self.mel_head is not None:
+                    losses.append(self._mel_loss(self.mel_head, part, features))
+            yield rows, losses
+
+    @property
+    def _part(self) -> int:
+        """Windows of a part."""
+        return math.ceil(self.config.batch_size / self.world_size / self.config.accumulate)
+
+    def _mel_loss(self, head: nn.Module, batch: Batch, features: Tensor) -> Tensor:
+        wanted = log_mel(batch.waveform, self.info.samples_per_frame, self.info.sampling_rate)
+        return mel_loss(head(features.float()), wanted, self._compared(batch))
+
+    def _compared(self, batch: Batch) -> Tensor:
+        """True for the frames whose mel spectra are compared, [B, T]."""
         hop = self.info.samples_per_frame
-        mask = compared_frames(self._scored(batch, prediction.sample_mask), hop)
-        wanted = log_mel(batch.waveform, hop, self.info.sampling_rate)
-        return mel_loss(head(prediction.features.float()), wanted, mask), mask.sum()
+        places = torch.arange(batch.waveform.shape[1], device=batch.waveform.device)
+        return compared_frames(self._scored(batch, places < hop * batch.window_frames[:, None]), hop)
 
     def _scored(self, batch: Batch, sample_mask: Tensor) -> Tensor:
         """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
