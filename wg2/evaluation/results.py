@@ -4,9 +4,9 @@
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
-The key of a row is the SHA-256 of text, voice, steps, sampler, seed, pace, precision and given durations: a file is taken
-as it is when its row has the wanted key. Before a file is replaced its row is removed, so a row never describes another row's
-audio.
+The key of a row is the SHA-256 of text, voice, steps, sampler, seed, pace, precision and given durations: a file is
+taken as it is when its row has the wanted key. Before a file is replaced its row is removed, so a row never describes
+another row's audio.
 """
 
 import hashlib
