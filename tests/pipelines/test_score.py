@@ -96,7 +96,7 @@ def test_recordings_every_step_count_and_other_systems_have_their_rows(bench: Be
     assert recording["wer"] < spoken["wer"]
     assert recording["dnsmos"] > spoken["dnsmos"]
     assert recording["mcd"] is None
-    assert min(spoken["mcd"], spoken["duration_error"], spoken["rtf"], spoken["peak_mib"]) > 0
+    assert min(spoken["mcd"], spoken["rtf"], spoken["peak_mib"]) > 0
     assert (foreign["mcd"], foreign["domain"], spoken["domain"]) == (None, "foreign", "in-domain")
 
 
@@ -134,8 +134,8 @@ LOOK = """(() => {
 
 def test_a_real_browser_shows_the_tables_the_frontier_and_the_players(bench: Bench, tmp_path: Path):
     with chromium(tmp_path) as tab:
-        tab.size(1280, 900)
         tab.open((bench.folder / "run/synthesis/report.html").as_uri())
+        tab.size(1280, 900)
         tab.wait("[...document.images].every(image => image.complete)")
         seen = tab.evaluate(LOOK)
     systems = ["recording", "3 steps", "2 steps", "Studio <b>"]
@@ -143,7 +143,8 @@ def test_a_real_browser_shows_the_tables_the_frontier_and_the_players(bench: Ben
         "": systems, "under 3.2 s": systems[1:3], "3.2-10 s": systems,
         "in-domain": systems, "foreign": systems[1:3],
     }  # fmt: skip
-    assert (seen["panels"], seen["injected"], seen["wider"]) == (3, 0, 0)
+    assert (seen["panels"], seen["injected"]) == (3, 0)
+    assert seen["wider"] <= 0
     assert seen["drawn"] > 600
     assert (seen["audio"], seen["images"]) == (6, 6)
 
@@ -189,9 +190,11 @@ def test_a_voice_that_is_better_becomes_the_champion_and_the_reason_is_kept(refu
 
 
 def test_a_champion_that_was_never_measured_on_these_files_is_an_error(refused: Bench):
-    _client(refused.uri).set_registered_model_alias("speaker", CHAMPION, "1")
-    with pytest.raises(ConfigError, match=r"speaker/1 was measured on 0 of these 2 files; run the same command with"):
-        refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER, "--synthesize.steps", "4")
+    run = Run.start_or_resume(refused.uri, "exp", "k", {}, {})
+    assert run.register(tiny_voice.save(refused.folder / "third", seed=2), "speaker") == 3
+    with pytest.raises(ConfigError, match=r"speaker/3 was measured on 0 of these 4 files; run the same command with"):
+        refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER)
+    assert refused.champion() == 3
 
 
 @pytest.mark.parametrize(

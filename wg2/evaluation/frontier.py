@@ -72,4 +72,5 @@ def _draw_points(axes: Axes, points: Sequence[tuple[str, float, Estimate]]) -> N
 
 def _draw_level(axes: Axes, level: float) -> None:
     axes.axhline(level, color=INK, linewidth=1, linestyle=(0, (4, 4)), alpha=0.6)
-    axes.text(0.0, level, " recordings", color=INK, fontsize=9, va="bottom", transform=axes.get_yaxis_transform())
+    axes.annotate("recordings", (0.0, level), (4, 3), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+                  color=INK, fontsize=9)  # fmt: skip
