@@ -18,6 +18,7 @@ from wg2 import storage
 from wg2.config import Config, load
 from wg2.dataset.ledger import open_dataset
 from wg2.evaluation import collect
+from wg2.evaluation.quality import quality
 from wg2.evaluation.report import ZEROS_LOSS, Report, SynthesisFacts, TrainingFacts, render
 
 _SPEAKS_AFTER = 20_000
@@ -111,6 +112,7 @@ def _write_report(config: Config, trained: TrainSummary, spoken: synthesize.Synt
         synthesis=tuple(SynthesisFacts(entry.steps, entry.rtf, len(entry.files)) for entry in spoken.steps),
         sentences=tuple(collect.sentences(info, spoken.rows, spoken.folder, _MOST_SENTENCES)),
         note=_note(trained),
+        quality=quality(spoken.scores),
     )
     storage.write_bytes(_report_uri(config), render(report).encode())
 

@@ -6,33 +6,38 @@ ray job submit --working-dir . -- python pipelines/synthesize.py --dir s3://b/lj
 What is spoken already is not spoken again; see `wg2.evaluation.results` for what lies where.
 """
 
-import hashlib
 import json
+import resource
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import ray
 from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
-from pipelines import runtime
+from pipelines import promote, runtime, score
 from pipelines.voices import VoiceFiles, find_voice, open_voice
 from wg2 import storage
 from wg2.config import Config, SynthesizeConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, TextError
+from wg2.evaluation import collect, evaluation_set
+from wg2.evaluation.quality import quality
+from wg2.evaluation.report import Report, SynthesisFacts, render
 from wg2.evaluation.results import Results, Task, median_rtf, rejection
 from wg2.text.frontend import Frontend
+from wg2.tracking.registry import Version
 
 _SAVE_EVERY_S = 10.0
 _FEW_TASKS, _TASKS_IN_A_BLOCK = 256, 8
 """A result is seen when its block is done: of a few tasks each is a block of its own."""
+_MOST_SENTENCES = 20
+"""Sentences in the report, each with a player for the recording and for each step count."""
 _ROUNDS = 3
 """How often the rest is tried when a worker dies."""
 
@@ -65,6 +70,8 @@ class SynthesisSummary:
         rejects: (sentence, why) of those that could not be spoken.
         steps: figures for each step count.
         rows: of each file, by `wg2.evaluation.results.RESULT_SCHEMA`.
+        scores: of each file and recording, by `wg2.evaluation.scores.SCORE_SCHEMA`; empty without metrics.
+        version: of the voice in the registry; None of a folder.
     """
 
     folder: str
@@ -75,6 +82,8 @@ class SynthesisSummary:
     rejects: tuple[tuple[str, str], ...]
     steps: tuple[StepsSummary, ...]
     rows: tuple[dict[str, Any], ...]
+    scores: tuple[dict[str, Any], ...] = ()
+    version: Version | None = None
 
 
 class SpeakingWorker:
@@ -101,9 +110,13 @@ class SpeakingWorker:
         return {"result": np.array([json.dumps(result)])}
 
     def _speak(self, task: dict[str, Any]) -> dict[str, Any]:
-        self._voice.frontend.words(task["text"])  # loads what this text needs, before the clock starts
+        tokens = {"phones": task["phones"], "durations": task["durations"]} if task["durations"] else {}
+        if not tokens:
+            self._voice.frontend.words(task["text"])  # loads what this text needs, before the clock starts
         start = time.perf_counter()
-        speech = self._voice.say(task["text"], task["steps"], task["seed"], task["pace"], sampler=task["sampler"])
+        speech = self._voice.say(
+            task["text"], task["steps"], task["seed"], task["pace"], sampler=task["sampler"], **tokens
+        )
         wall_s = time.perf_counter() - start
         speech.save(storage.join(self._folder, task["wav"]))
         words = [{"word": word.label, "start_s": word.start_s, "end_s": word.end_s} for word in speech.words]
@@ -115,6 +128,7 @@ class SpeakingWorker:
             "audio_s": speech.seconds,
             "wall_s": wall_s,
             "rtf": wall_s / speech.seconds,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,  # KiB on Linux
             "phones": list(speech.phones),
             "durations": list(speech.durations),
             "words": words,
@@ -126,7 +140,7 @@ def run(config: Config) -> SynthesisSummary:
     """Speak what a configuration asks for, or the rest of it; Ray starts only when there is something to do.
 
     Raises:
-        ConfigError: a step count that the voice cannot do, or two sources of text.
+        ConfigError: a step count that the voice cannot do, two sources of text, or a promotion that cannot be.
         DatasetError: there is no data set to take the sentences from.
         TextError: no sentence could be spoken.
         TrackingError: there is no such voice.
@@ -136,10 +150,8 @@ def run(config: Config) -> SynthesisSummary:
     settings, folder = config.synthesize, config.synthesis_dir
     voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
-    sentences = _sentences(config, voice)
-    tasks = [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler,
-                  settings.bf16)
-             for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
+    promote.check_wish(settings, voice)
+    tasks = _tasks(config, voice, _sentences(config, voice))
     results = Results(folder)
     pending = results.pending(tasks)
     print(f"synthesize: {len(tasks) - len(pending)} of {len(tasks)} files are done already", flush=True)
@@ -147,12 +159,23 @@ def run(config: Config) -> SynthesisSummary:
         _speak_all(settings, voice, results, pending, len(tasks))
         _write_note(folder, voice, results, tasks)
     summary = _summary(config, voice, results, tasks, pending)
+    if settings.scored and summary.rows:
+        summary = replace(summary, scores=score.run(config, summary.rows))
     _print(summary)
     if not any(entry.files for entry in summary.steps):
         raise TextError(
-            f"none of {len(sentences)} sentences could be spoken; the first: {': '.join(summary.rejects[0])}"
+            f"none of {summary.sentences} sentences could be spoken; the first: {': '.join(summary.rejects[0])}"
         )
     return summary
+
+
+def _tasks(config: Config, voice: VoiceFiles, sentences: Sequence[tuple[str, str]]) -> list[Task]:
+    """Every sentence at every step count."""
+    settings = config.synthesize
+    known = evaluation_set.tokens(config.dataset_dir) if settings.true_durations else {}
+    return [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, settings.sampler, settings.bf16,
+                 *known.get(utt_id, ((), ())))
+            for steps in settings.steps for utt_id, text in sentences]  # fmt: skip
 
 
 def _check_steps(settings: SynthesizeConfig, voice: VoiceFiles) -> None:
@@ -176,39 +199,12 @@ def _sentences(config: Config, voice: VoiceFiles) -> list[tuple[str, str]]:
         raise ConfigError("synthesize.text and synthesize.text-file are both given; wanted one of them")
     if settings.text:
         Frontend(voice.info.text).words(settings.text)  # refused here, before anything is written
-        found = [_named(settings.text)]
+        found = [evaluation_set.named(settings.text)]
     elif settings.text_file:
-        found = [_named(line) for line in _lines(storage.absolute(settings.text_file))]
+        found = evaluation_set.read(storage.absolute(settings.text_file))
     else:
-        found = list(_held_out(config.dataset_dir))
+        found = list(evaluation_set.held_out(config.dataset_dir))
     return list(dict(found[: settings.limit or None]).items())
-
-
-def _named(text: str) -> tuple[str, str]:
-    return f"text-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text
-
-
-def _lines(uri: str) -> list[str]:
-    try:
-        lines = storage.read_bytes(uri).decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise TextError(f"{uri}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    texts = [line.strip() for line in lines if line.strip()]
-    if not texts:
-        raise TextError(f"{uri}: no text in it; wanted a sentence a line")
-    return texts
-
-
-def _held_out(dataset: str) -> Iterator[tuple[str, str]]:
-    """The sentences of the data set's test split, as they were normalised."""
-    info = open_dataset(dataset)
-    if not info.splits.get("test"):
-        raise DatasetError(f"{dataset}: no test split to speak; give --synthesize.text or --synthesize.text-file")
-    for shard in info.shards:
-        files, path = storage.filesystem(shard)
-        table = pq.read_table(path, filesystem=files, columns=["utt_id", "text_norm"], filters=[("split", "=", "test")])
-        rows = zip(table["utt_id"].to_pylist(), table["text_norm"].to_pylist(), strict=True)
-        yield from ((utt_id, text) for utt_id, text in rows if utt_id not in info.excluded)
 
 
 # ---------------------------------------------------------------------------------------------------------- speaking
@@ -298,13 +294,54 @@ def _summary(
     per_steps = tuple(_of_steps(results.folder, steps, rows) for steps in config.synthesize.steps)
     sentences = len({task.utt_id for task in tasks})
     return SynthesisSummary(
-        results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows)
-    )
+        results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows),
+        version=voice.version,
+    )  # fmt: skip
 
 
 def _of_steps(folder: str, steps: int, rows: Sequence[dict[str, Any]]) -> StepsSummary:
     mine = [row for row in rows if row["steps"] == steps]
     return StepsSummary(steps, median_rtf(mine), tuple(storage.join(folder, row["wav"]) for row in mine))
+
+
+def write_report(config: Config, summary: SynthesisSummary) -> None:
+    """DIR/synthesis/report.html: the metrics, and the sentences that were understood worst.
+
+    The run in MLflow that made the voice keeps a copy.
+    """
+    config, found = runtime.absolute(config), quality(summary.scores)
+    rank = {name: place for place, (name, _) in enumerate(found.worst)}
+    rows = sorted(summary.rows, key=lambda row: rank.get(row["utt_id"], len(rank)))
+    try:
+        info = open_dataset(config.dataset_dir)
+    except (DatasetError, StorageError):  # sentences of a text need none
+        info = None
+    report = Report(
+        title=f"{summary.voice}: evaluation",
+        dataset=None,
+        training=None,
+        synthesis=tuple(SynthesisFacts(entry.steps, entry.rtf, len(entry.files)) for entry in summary.steps),
+        sentences=tuple(collect.sentences(info, rows, summary.folder, _MOST_SENTENCES, config.synthesize.system)),
+        quality=found,
+    )
+    page = render(report)
+    storage.write_bytes(storage.join(summary.folder, "report.html"), page.encode())
+    if summary.version:
+        summary.version.log_text(page, "evaluation/report.html")
+
+
+def evaluate(config: Config) -> SynthesisSummary:
+    """Speak, judge, report, and promote the voice if that is wished; each as far as the configuration asks for it.
+
+    Raises:
+        Wg2Error: what `run` and `promote.run` raise.
+    """
+    summary = run(config)
+    if summary.scores:
+        write_report(config, summary)
+    if config.synthesize.promote_if:
+        promote.run(runtime.absolute(config), summary.version, summary.rows)
+    return summary
 
 
 def _print(summary: SynthesisSummary) -> None:
@@ -317,4 +354,4 @@ def _print(summary: SynthesisSummary) -> None:
 
 
 if __name__ == "__main__":
-    runtime.main(lambda: run(load()))
+    runtime.main(lambda: evaluate(load()))

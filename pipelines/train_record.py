@@ -131,7 +131,7 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
     deliver(run, job.folder)
     run.log_artifact(job.folder / "history.jsonl")
     best, name = job.folder / "best", job.config.tracking.model_name
-    version = run.register(best, name)
+    version = run.register(best, name, job.config.tracking.alias)
     run.finish()
     losses = [row.values["val/noise"] for row in history if "val/noise" in row.values]
     steps, nodes = checkpoint.steps_done(job.folder), nodes or tuple(_record(job).get("nodes", ()))

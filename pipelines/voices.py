@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from wg2.checkpoint import VoiceInfo, check_voice
 from wg2.config import BookConfig, Config, SynthesizeConfig
-from wg2.tracking import resolve_voice
+from wg2.tracking import MODEL_SCHEME, resolve_voice
+from wg2.tracking.registry import Version, find_version
 
 if TYPE_CHECKING:
     from wg2 import Voice
@@ -24,6 +25,8 @@ class VoiceFiles:
     name: str
     info: VoiceInfo
     files: dict[str, bytes]
+    version: Version | None = None
+    """In the registry; None of a folder."""
 
     @property
     def digest(self) -> str:
@@ -39,9 +42,10 @@ def find_voice(name: str, config: Config) -> VoiceFiles:
         CheckpointError: it is damaged.
     """
     name = name or f"models:/{config.tracking.model_name}@champion"
-    place = resolve_voice(name, config.tracking_uri)
+    version = find_version(name, config.tracking_uri) if name.startswith(MODEL_SCHEME) else None
+    place = resolve_voice(version.address if version else name, config.tracking_uri)  # an alias may move meanwhile
     info = check_voice(place)
-    return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES})
+    return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES}, version)
 
 
 def open_voice(files: dict[str, bytes], settings: SynthesizeConfig | BookConfig) -> "Voice":

@@ -38,6 +38,12 @@ def test_whatever_changes_the_sound_changes_the_key(change: dict):
     assert replace(TASK, **change).key != TASK.key
 
 
+@pytest.mark.parametrize("given", [{}, {"phones": ("B", "."), "durations": (2, 1)}], ids=["chosen", "given"])
+def test_a_task_is_known_by_the_row_of_its_file(given: dict):
+    task = replace(TASK, sampler="ddim", **given)
+    assert Task.of_row({**_row(task), "phones": ["B", "."], "durations": [2, 1]}) == task
+
+
 def test_the_key_does_not_depend_on_the_name():
     assert replace(TASK, utt_id="C-2").key == TASK.key
 

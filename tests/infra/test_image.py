@@ -119,7 +119,7 @@ def test_the_driver_that_the_database_address_asks_for_is_installed():
     assert address.password is None  # libpq takes it from PGPASSWORD
     server = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert address.get_driver_name() in {re.split(r"\W", name)[0] for name in server["server"]}
-    assert ".[server]" in DOCKERFILE
+    assert ".[server,metrics]" in DOCKERFILE
 
 
 def test_jobs_and_their_tracking_server_agree_on_an_address():

@@ -20,7 +20,9 @@ class SynthesizeConfig:
     text: str = ""
     """Text to speak; default: the held-out sentences of the data set."""
     text_file: str = ""
-    """File of sentences, one a line."""
+    """File of sentences: text, one a line, or Parquet with a column `text` (and `utt_id`, if they have names)."""
+    true_durations: bool = False
+    """Speak the data set's held-out sentences with the recordings' own durations (copy-synthesis)."""
     steps: tuple[int, ...] = (1000, 50, 25, 12, 6)
     """Numbers of denoising steps, each spoken for every sentence; one that is given twice counts once."""
     sampler: Sampler = "ddpm"
@@ -39,6 +41,17 @@ class SynthesizeConfig:
     """Seed of the noise."""
     pace: float = 1.0
     """Speed: 2.0 speaks twice as fast."""
+    metrics: bool = False
+    """Score what was spoken and the recordings, and write a report beside the audio."""
+    system: tuple[str, ...] = ()
+    """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
+    promote_if: str = ""
+    """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether what is spoken is judged: a comparison and a promotion want it too."""
+        return bool(self.metrics or self.system or self.promote_if)
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -53,6 +66,12 @@ class SynthesizeConfig:
             raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
         if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
+        if self.true_durations and (self.text or self.text_file or self.pace != 1.0):
+            raise ConfigError("synthesize.true-durations: they are known of the data set's sentences only, at pace 1; "
+                              "leave out text, text-file and pace")  # fmt: skip
+        for entry in self.system:
+            if not all(entry.partition("=")[::2]):
+                raise ConfigError(f"synthesize.system: got {entry!r}, wanted NAME=FOLDER")
         check_ranges("synthesize", self, dict.fromkeys(("limit", "workers", "seed"), (0, inf)))
 
 

@@ -135,3 +135,5 @@ class TrackingConfig:
     """Experiment of the runs."""
     model_name: str = "wg2"
     """Name in the model registry."""
+    alias: str = "champion"
+    """What a training calls the version that it registers; 'candidate' leaves the champion to synthesize.promote-if."""

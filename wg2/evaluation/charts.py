@@ -49,9 +49,15 @@ def svg(draw: Callable[[Axes], None], alt: str, size: tuple[float, float]) -> Ma
         alt: what it shows, for who cannot see it.
         size: inches.
     """
+    return panels([draw], alt, size)
+
+
+def panels(draws: Sequence[Callable[[Axes], None]], alt: str, size: tuple[float, float]) -> Markup:
+    """An `<svg>` of charts side by side, one or more; `size` is that of them all, inches."""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt, "font.family": "sans-serif", "font.size": 11}):
         figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots())
+        for draw, axes in zip(draws, figure.subplots(1, len(draws), squeeze=False)[0], strict=True):
+            draw(axes)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     # matplotlib escapes the text that it draws, so the drawing may enter the page as it is

@@ -11,6 +11,7 @@ from wg2.checkpoint import MetricRow
 from wg2.dataset.ledger import DatasetInfo
 from wg2.evaluation.pictures import Curve
 from wg2.evaluation.report import DatasetFacts, Sentence, Sound
+from wg2.evaluation.scores import files_of, label
 
 _COLUMNS = ["utt_id", "audio", "sampling_rate", "text", "phones", "durations", "words"]
 
@@ -33,27 +34,38 @@ def curves(history: Iterable[MetricRow], names: Mapping[str, str]) -> tuple[Curv
     )
 
 
-def sentences(info: DatasetInfo, results: Sequence[Mapping[str, Any]], folder: str, limit: int) -> list[Sentence]:
-    """Recording and synthesis side by side, the first `limit` sentences.
+def sentences(
+    info: DatasetInfo | None,
+    results: Sequence[Mapping[str, Any]],
+    folder: str,
+    limit: int,
+    systems: Sequence[str] = (),
+) -> list[Sentence]:
+    """Recording, synthesis and other systems side by side, the first `limit` sentences.
 
     Args:
-        info: the data set that has the recordings; a sentence without one has synthesis only.
+        info: the data set that has the recordings, if there is one; a sentence without one has synthesis only.
         results: rows of `wg2.evaluation.results`.
         folder: where their WAV files are.
         limit: at most so many.
+        systems: NAME=FOLDER of each other system; FOLDER has ID.wav or ID.flac.
     """
     names = list(dict.fromkeys(str(row["utt_id"]) for row in results))[:limit]
-    recorded = {row["utt_id"]: row for uri in info.shards for row in _read(uri, _COLUMNS, names)}
+    recorded = {row["utt_id"]: row for uri in (info.shards if info else ()) for row in _read(uri, _COLUMNS, names)}
     spoken = {name: [row for row in results if row["utt_id"] == name] for name in names}
-    return [_sentence(name, recorded.get(name), spoken[name], folder) for name in names]
+    others = {system: files_of(uri, names) for system, uri in (entry.split("=", 1) for entry in systems)}
+    return [
+        _sentence(name, recorded.get(name), [_spoken(row, folder) for row in spoken[name]],
+                  [_other(system, files[name]) for system, files in others.items() if name in files],
+                  spoken[name][0]["text"]) for name in names
+    ]  # fmt: skip
 
 
 def _sentence(
-    name: str, recorded: Mapping[str, Any] | None, spoken: Sequence[Mapping[str, Any]], folder: str
+    name: str, recorded: Mapping[str, Any] | None, spoken: list[Sound], others: list[Sound], text: str
 ) -> Sentence:
     recording = [_recording(recorded)] if recorded else []
-    text = (recorded or spoken[0])["text"]
-    return Sentence(name, text, (*recording, *(_spoken(row, folder) for row in spoken)))
+    return Sentence(name, recorded["text"] if recorded else text, (*recording, *spoken, *others))
 
 
 def _recording(row: Mapping[str, Any]) -> Sound:
@@ -61,8 +73,12 @@ def _recording(row: Mapping[str, Any]) -> Sound:
 
 
 def _spoken(row: Mapping[str, Any], folder: str) -> Sound:
-    rule = ("" if row["sampler"] == "ddpm" else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
-    return _sound(f"{row['steps']} steps{rule}", storage.read_bytes(storage.join(folder, row["wav"])), row)
+    return _sound(label(row), storage.read_bytes(storage.join(folder, row["wav"])), row)
+
+
+def _other(system: str, uri: str) -> Sound:
+    samples, sampling_rate = audio.decode(storage.read_bytes(uri), uri)
+    return Sound(system, samples.mean(axis=1), sampling_rate)
 
 
 def _sound(label: str, data: bytes, row: Mapping[str, Any]) -> Sound:

@@ -4,7 +4,7 @@ Shapes: S samples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from markupsafe import Markup
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from wg2 import audio
 from wg2.alignment import Interval
+from wg2.evaluation.frontier import frontier_svg
 from wg2.evaluation.pages import data_uri, page
 from wg2.evaluation.pictures import Curve, loss_svg, spectrogram_png
+from wg2.evaluation.quality import RECORDING, Quality
 
 ZEROS_LOSS = 0.80
 """L1 of predicting no noise at all: the mean of |N(0, 1)| is sqrt(2 / pi)."""
@@ -107,14 +109,25 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page shows. `note` is put at the top; it may be empty."""
+    """What the page shows.
+
+    Attributes:
+        title: of the page.
+        dataset: what the voice was trained on; None for a page on synthesis alone.
+        training: how; None likewise.
+        synthesis: a line for each step count.
+        sentences: to listen to; those of `quality.worst` come first, the worst at the top.
+        note: put at the top; may be empty.
+        quality: the metrics; empty where nothing was scored.
+    """
 
     title: str
-    dataset: DatasetFacts
-    training: TrainingFacts
+    dataset: DatasetFacts | None
+    training: TrainingFacts | None
     synthesis: tuple[SynthesisFacts, ...]
     sentences: tuple[Sentence, ...]
     note: str = ""
+    quality: Quality = field(default_factory=Quality)
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,23 @@ def render(report: Report) -> str:
         "report.html",
         report=report,
         zeros=ZEROS_LOSS,
-        curve=_curve(report.training.curves),
-        sentences=[_sentence(sentence) for sentence in report.sentences],
+        curve=_curve(report.training.curves if report.training else ()),
+        frontier=_frontier(report.quality),
+        errors=dict(report.quality.worst),
+        sentences=[_sentence(sentence) for sentence in _worst_first(report)],
     )
+
+
+def _frontier(quality: Quality) -> Markup:
+    recorded = [dict(zip((m.name for m in table.metrics), line, strict=True))
+                for table in quality.tables[:1] for name, line in table.lines if name == RECORDING]  # fmt: skip
+    levels = {name: value.mean for line in recorded for name, value in line.items() if value}
+    return frontier_svg(quality.points, levels)
+
+
+def _worst_first(report: Report) -> list[Sentence]:
+    rank = {name: place for place, (name, _) in enumerate(report.quality.worst)}
+    return sorted(report.sentences, key=lambda sentence: rank.get(sentence.utt_id, len(rank)))
 
 
 def _curve(curves: Sequence[Curve]) -> Markup:

@@ -1,17 +1,18 @@
 """What a synthesis job has spoken: one Parquet row a file, keyed so that nothing is spoken twice.
 
-    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where that is not ddpm, and -bf16 where it is)
+    DIR/synthesis/STEPS/ID.wav        the audio (STEPS-SAMPLER where that is not ddpm; -bf16 and -true where it is so)
     DIR/synthesis/results.parquet     a row for each of them (`RESULT_SCHEMA`)
     DIR/synthesis/rejects.parquet     what could not be spoken, and why
 
-The key of a row is the SHA-256 of text, voice, steps, sampler, seed and pace: a file is taken as it is when its row has
-the wanted key. Before a file is replaced its row is removed, so a row never describes another row's audio.
+The key of a row is the SHA-256 of text, voice, steps, sampler, seed, pace, precision and given durations: a file is
+taken as it is when its row has the wanted key. Before a file is replaced its row is removed, so a row never describes
+another row's audio.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -42,12 +43,14 @@ RESULT_SCHEMA = pa.schema([
     ("audio_s", pa.float64()),
     ("wall_s", pa.float64()),
     ("rtf", pa.float64()),
+    ("peak_mib", pa.float64()),
     ("phones", pa.list_(pa.string())),
     ("durations", pa.list_(pa.int32())),
     ("words", pa.list_(_WORD)),
     ("node_id", pa.string()),
 ])  # fmt: skip
-"""One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s."""
+"""One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s,
+`peak_mib` the most memory that its actor ever had, MiB."""
 
 _REJECTS = REJECT_SCHEMA.append(pa.field("key", pa.string())).append(pa.field("wav", pa.string()))
 _FINAL = ("TextError",)  # trying again gives the same; anything else (memory, a lost disk) may not
@@ -66,6 +69,8 @@ class Task:
         voice: digest of the voice: of its weights, its facts and its stored schedules.
         sampler: the rule of a step.
         bf16: whether the decoder computes in bfloat16.
+        phones: tokens to speak instead of the text's own, with `durations`.
+        durations: frames of each, those of the recording (copy-synthesis); empty: the voice's own choice.
     """
 
     utt_id: str
@@ -76,17 +81,21 @@ class Task:
     voice: str
     sampler: str = "ddpm"
     bf16: bool = False
+    phones: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """The same key, the same audio."""
-        values = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace, self.bf16]
+        values: list[Any] = [self.text, self.voice, self.steps, self.sampler, self.seed, self.pace, self.bf16]
+        if self.durations:
+            values += [self.phones, self.durations]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     @property
     def folder(self) -> str:
         """Where the file is, below the folder of the results."""
-        manner = [self.sampler] * (self.sampler != "ddpm") + ["bf16"] * self.bf16
+        manner = [self.sampler] * (self.sampler != "ddpm") + ["bf16"] * self.bf16 + ["true"] * bool(self.durations)
         return "-".join((str(self.steps), *manner))
 
     @property
@@ -97,6 +106,13 @@ class Task:
     def as_row(self) -> dict[str, Any]:
         """The columns that are known before it is spoken."""
         return {**asdict(self), "key": self.key, "wav": self.wav}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Task":
+        """The task of a file, from its row: phones and durations are part of it only if they were given."""
+        names = ("utt_id", "text", "steps", "seed", "pace", "voice", "sampler", "bf16")
+        tokens = (tuple(row["phones"]), tuple(row["durations"])) if has_true_durations(row) else ()
+        return cls(*(row[name] for name in names), *tokens)
 
 
 class Results:
@@ -148,6 +164,11 @@ class Results:
     def _present(self, name: str) -> list[str]:
         uris = storage.list_files(storage.join(self.folder, name), ".wav")
         return [f"{name}/{uri.rsplit('/', 1)[1]}" for uri in uris]
+
+
+def has_true_durations(row: Mapping[str, Any]) -> bool:
+    """Whether a file was spoken with the durations of a recording; its folder says so."""
+    return str(row["wav"]).partition("/")[0].endswith("-true")
 
 
 def rejection(task_row: dict[str, Any], error: Exception) -> dict[str, Any]:

@@ -253,7 +253,9 @@ def resolve_voice(voice: str, uri: str) -> Path:
         raise TrackingError(f"{voice}: no voice.json in it; name a voice folder or {MODEL_SCHEME}NAME@ALIAS")
     _refuse_missing(voice, uri)
     with _one_line(uri):
-        source = _source(_client(uri), voice, uri)
+        client = _client(uri)
+        found = _version(client, voice, uri)
+        source = str(client.get_model_version_download_uri(found.name, found.version))
         return _voice_in(_download(source, uri), voice)
 
 
@@ -405,17 +407,16 @@ def _requirements() -> list[str]:
     return [f"{name}=={metadata.version(name)}" for name in ("wg2", "torch", "mlflow")]
 
 
-def _source(client: Any, voice: str, uri: str) -> str:
-    """Where the artefacts of a registered version are."""
+def _version(client: Any, voice: str, uri: str) -> Any:
+    """MLflow's record of the version that models:/NAME@ALIAS or models:/NAME/VERSION means now."""
     from mlflow.exceptions import MlflowException
 
     name, _, alias = voice.removeprefix(MODEL_SCHEME).partition("@")
     try:
         if alias:
-            version = client.get_model_version_by_alias(name, alias).version
-        else:
-            name, _, version = name.partition("/")
-        return str(client.get_model_version_download_uri(name, version))
+            return client.get_model_version_by_alias(name, alias)
+        name, _, number = name.partition("/")
+        return client.get_model_version(name, number)
     except MlflowException as error:
         raise TrackingError(f"{voice}: not in the registry at {uri}: {error.message}; run train first") from error
 

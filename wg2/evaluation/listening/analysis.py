@@ -4,7 +4,8 @@ Opinions are crossed: every listener hears many sentences, every sentence is hea
 effects of their own. Taking the answers as independent makes intervals far too narrow, so
 
 - a mean's interval is Student's t with a variance clustered both by listener and by sentence (Cameron, Gelbach and
-  Miller 2011, "Robust inference with multiway clustering", eq. 2.11), min(listeners, sentences) - 1 degrees of freedom;
+  Miller 2011, "Robust inference with multiway clustering": the variance clustered by the one, plus that by the other,
+  less that by their intersection), min(listeners, sentences) - 1 degrees of freedom;
 - two systems are compared by Wilcoxon's signed-rank test over listeners: each contributes one number, the mean of their
   differences on the same sentences. It cannot reach 5 % with fewer than six listeners.
 
@@ -236,7 +237,7 @@ def check_listener(name: str, own: Sequence[Answer], roles: Mapping[str, str]) -
 
 
 def _reference_lost(mos: Sequence[Answer], roles: Mapping[str, str]) -> bool:
-    """Whether the reference is not rated above the anchor; BS.1534-3 (4.1.2) screens listeners by these two as well."""
+    """Whether the reference is not rated above the anchor; ITU-R BS.1534 screens by the hidden reference too."""
     scores = {role: [answer.score for answer in mos if roles[answer.clips[0].system] == role]
               for role in ("reference", "anchor")}  # fmt: skip
     return all(scores.values()) and bool(np.mean(scores["reference"]) <= np.mean(scores["anchor"]))

@@ -1,6 +1,6 @@
 """The file that listeners open, and the key that says what its codes are.
 
-The page is one HTML file with its sounds inside (16-bit FLAC: every browser since 2017 decodes it): it can be mailed,
+The page is one HTML file with its sounds inside (16-bit FLAC, as Chromium, Firefox and Safari play): it can be mailed,
 put on any web server or opened from a disk, and it reaches nothing outside itself. It knows clips and sentences by
 codes only; the key, beside it, stays with whoever runs the test.
 """
@@ -216,5 +216,5 @@ def _sha256(text: str) -> str:
 
 
 def _processing(roles: Mapping[str, str]) -> str:
-    made = f"; {LOW_PASS}: the reference without what is above {ANCHOR_HZ} Hz (BS.1534-3)" if LOW_PASS in roles else ""
-    return f"mono, {LUFS:g} LUFS (BS.1770-4), FLAC with 16 bits{made}"
+    made = f"; {LOW_PASS}: the reference without what is above {ANCHOR_HZ} Hz (BS.1534)" if LOW_PASS in roles else ""
+    return f"mono, {LUFS:g} LUFS (BS.1770), FLAC with 16 bits{made}"

@@ -18,10 +18,10 @@ from wg2 import audio, storage
 from wg2.errors import ListeningError, SilenceError, StorageError
 
 LUFS = -26.0
-"""Loudness (BS.1770-4) that every clip is brought to: louder would be rated better. P.800 has speech at -26 dBov."""
+"""Loudness (ITU-R BS.1770) that every clip is brought to: louder would be rated better."""
 ANCHOR_HZ, ANCHOR_STOP_HZ, ANCHOR_STOP_DB = 3_500, 4_000, 60.0
-"""Pass band, stop band and its attenuation of the low anchor. ITU-R BS.1534-3 (5.1) wants 0.1 dB of ripple up to
-3.5 kHz, -25 dB at 4 kHz and -50 dB at 4.5 kHz."""
+"""Pass band, stop band and its attenuation of the low anchor, after the one of ITU-R BS.1534: what is above
+3.5 kHz is taken away, here by 60 dB from 4 kHz on."""
 _SUFFIXES = (".wav", ".flac")
 _NAMED = 3
 

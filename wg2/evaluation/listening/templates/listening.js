@@ -7,7 +7,7 @@ const PARTS = {
   mos: {
     question: "How natural does this speech sound?",
     names: ["Play"],
-    // the listening-quality scale of ITU-T P.800, annex B
+    // the listening-quality scale of ITU-T P.800
     options: [["5", "Excellent", "5"], ["4", "Good", "4"], ["3", "Fair", "3"], ["2", "Poor", "2"], ["1", "Bad", "1"]],
     keys: "<kbd>Space</kbd> plays, <kbd>1</kbd> to <kbd>5</kbd> rate, <kbd>→</kbd> or <kbd>Enter</kbd> goes on, <kbd>←</kbd> goes back.",
   },
