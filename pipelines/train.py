@@ -168,17 +168,12 @@ def _worker(settings: dict[str, Any]) -> Any:
     report = _Reporter(mailbox, leads=rank == 0, node=node)
     line = check_memory(job.sections, job.info, get_device())
     mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
-    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device(), _leaving)
+    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device())
     try:
         session.run()
     except TrainingError as error:
         return str(error)
     return ""
-
-
-def _leaving() -> bool:
-    """Whether Ray knows that one of the nodes will be taken away (a spot instance's notice, a drained node)."""
-    return ray.train.get_preemption_info() is not None
 
 
 class _Reporter:
