@@ -7,6 +7,7 @@ them. What they leave behind must be the same, and no secret may have leaked. A 
 runs/system-test/system-test.json has it whole, and the jobs' logs are beside it.
 """
 
+import argparse
 import json
 import shutil
 import signal
@@ -24,21 +25,31 @@ sys.path[:0] = [str(ROOT), str(HERE.parent), str(ROOT / "cluster/local")]
 import network  # noqa: E402
 from passages import System, passages, table  # noqa: E402
 
-OUT = ROOT / "runs/system-test"
-
 
 def main() -> int:
     """Run in namespaces where they are allowed; whatever happens, nothing stays but the results."""
+    options = _options()
+    if options.inside:
+        return test(options.inside, network.Namespaces, options.out)
     folder = Path(tempfile.mkdtemp(prefix="wg2-", dir="/tmp"))  # short: a socket's path has at most 107 bytes
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    inside = network.namespaces_for([sys.executable, str(HERE), str(folder)])
+    command = [sys.executable, str(HERE), "--out", str(options.out), "--inside", str(folder)]
+    inside = None if options.plain else network.namespaces_for(command)
     try:
-        return _run_inside(inside) if inside else test(folder, network.Plain)
+        return _run_inside(inside) if inside else test(folder, network.Plain, options.out)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs/system-test", help="folder of the results")
+    parser.add_argument("--plain", action="store_true", help="plain processes, as where namespaces are refused")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # the program itself, within its namespaces
+    return parser.parse_args()
 
 
 def _run_inside(command: list[str]) -> int:
@@ -51,20 +62,21 @@ def _run_inside(command: list[str]) -> int:
         process.wait()
 
 
-def test(folder: Path, kind: type[network.Namespaces | network.Plain]) -> int:
+def test(folder: Path, kind: type[network.Namespaces | network.Plain], out: Path) -> int:
     """The whole test; 0 when it passed."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    (OUT / "logs").mkdir(parents=True)
+    logs = out / "logs"
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
     start = time.monotonic()
     with ExitStack() as stack:
-        system = System(kind, folder, OUT / "logs", stack)
+        system = System(kind, folder, logs, stack)
         print(f"system-test: {kind.kind}; servers and cluster took {time.monotonic() - start:.0f} s", flush=True)
         report = {"machines": kind.kind, **passages(system)}
     report["seconds"] = round(time.monotonic() - start, 1)
-    (OUT / "system-test.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "system-test.json").write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
     return 0 if report["passed"] else 1
 
 
 if __name__ == "__main__":
-    sys.exit(test(Path(sys.argv[1]), network.Namespaces) if len(sys.argv) > 1 else main())
+    sys.exit(main())

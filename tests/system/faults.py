@@ -40,21 +40,21 @@ class Victim:
         run: whose.
         submission: its id.
         running: whether it still is.
+        struck: ids of the nodes that had a fault already; Ray notices after a while.
     """
 
     stage: Stage
     run: Run
     submission: str
     running: Callable[[], bool]
+    struck: frozenset[str] = frozenset()
 
 
 def kill(cluster: Cluster, job: Victim, after: int) -> Fault:
-    """SIGKILL all of a worker node that works for the job, and start another in its place."""
+    """SIGKILL all of a worker node that works for the job; the cluster starts another in its place."""
     node, name = _moment(cluster, job, after)
     cluster.kill(name)
-    fault = _note(job, "worker node killed", node)
-    cluster.start_worker(name)
-    return fault
+    return _note(job, "worker node killed", node)
 
 
 def cut(cluster: Cluster, job: Victim, after: int) -> Fault:
@@ -105,4 +105,4 @@ def _moment(cluster: Cluster, job: Victim, after: int) -> tuple[str, str]:
 def _busy(cluster: Cluster, job: Victim) -> dict[str, str]:
     """Worker nodes that work for the job: their names, by id."""
     nodes = {actor["node_id"] for actor in cluster.actors(job.submission, job.stage.actor) if actor["state"] == "ALIVE"}
-    return {node: name for node, name in cluster.workers().items() if node in nodes}
+    return {node: name for node, name in cluster.workers().items() if node in nodes - job.struck}

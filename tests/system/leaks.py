@@ -53,6 +53,16 @@ def command_lines() -> Iterator[tuple[str, bytes]]:
             continue
 
 
+def environments(mark: str) -> Iterator[tuple[str, bytes]]:
+    """Of the cluster's processes, which a job's program inherits."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{mark}=".encode() in (data := path.read_bytes()):
+                yield f"environment of process {path.parent.name}", data
+        except OSError:
+            continue
+
+
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Everything below a folder."""
     for path in sorted(folder.rglob("*")):

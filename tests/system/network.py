@@ -5,9 +5,7 @@ machine has a network and a view of the file system of its own in them. They hav
 links and processes away with the test's first process, however that ends.
 """
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -136,12 +134,3 @@ def wait_until(what: str, condition, timeout_s: float, every_s: float = 0.05) ->
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s:g} s for {what}")
         time.sleep(every_s)
-
-
-def as_no_root() -> list[str]:
-    """Words before a command that PostgreSQL needs, which refuses to run as root: another id for our own."""
-    if os.geteuid():
-        return []
-    user = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
-    allowed = subprocess.run([*user, "true"], capture_output=True).returncode == 0
-    return user if allowed else sys.exit("error: PostgreSQL refuses to run as root, and user namespaces are refused")

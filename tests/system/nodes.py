@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from network import Machine, Namespaces, Plain, wait_until
+from network import Namespaces, Plain, wait_until
 from two_nodes import MARK, RAY, ROOT, STORE_BYTES, free_port, kill_all_that_mention
 
 _WORKERS = ("worker-1", "worker-2")
@@ -28,43 +28,47 @@ class Cluster:
         stack: ends everything.
     """
 
-    def __init__(self, network: Namespaces | Plain, folder: Path, logs: Path, environment: Mapping[str, str],
-                 stack: ExitStack) -> None:  # fmt: skip
-        self.environment, self._folder, self._logs, self._mark = dict(environment), folder, logs, folder.parent.name
-        stack.callback(kill_all_that_mention, self._mark)
+    def __init__(
+        self, network: Namespaces | Plain, folder: Path, logs: Path, environment: Mapping[str, str], stack: ExitStack
+    ) -> None:
+        self.environment, self._logs, self._mark = dict(environment), logs, folder.parent.name
+        self._ending = threading.Event()
+        stack.callback(self._end)
         self.machines = {name: network.machine(name) for name in ("head", *_WORKERS)}
-        self._head = self.machines["head"].address
-        self._gcs = f"{self._head}:{6379 if network.sealed else free_port()}"
-        port = 8265 if network.sealed else free_port()
-        self.dashboard = f"http://{self._head}:{port}"
-        self._start("head", "--head", "--port", self._gcs.split(":")[1], "--num-cpus", "0", "--temp-dir", str(folder),
-                    "--dashboard-host", self._head, "--dashboard-port", str(port))  # fmt: skip
+        head = self.machines["head"].address
+        gcs, dashboard = ("6379", "8265") if network.sealed else (str(free_port()), str(free_port()))
+        self.dashboard = f"http://{head}:{dashboard}"
+        self._keep_up("head", "--head", "--port", gcs, "--num-cpus", "0", "--temp-dir", str(folder),
+                      "--dashboard-host", head, "--dashboard-port", dashboard)  # fmt: skip
         wait_until("the head", self._answers, 120, 0.5)
         for name in _WORKERS:
-            self.start_worker(name)
+            self._keep_up(name, "--address", f"{head}:{gcs}", "--num-cpus", str(_CPUS))
         wait_until("two workers", lambda: len(self.workers()) == len(_WORKERS), 120, 0.5)
 
-    def start_worker(self, name: str) -> None:
-        """Start a worker node on its machine."""
-        self._start(name, "--address", self._gcs, "--num-cpus", str(_CPUS))
-
-    def _start(self, name: str, *flags: str) -> None:
+    def _keep_up(self, name: str, *flags: str) -> None:
+        """Start a node on its machine, and again whenever it ends, as Kubernetes does with its pods."""
         machine = self.machines[name]
         command = [*machine.enter, RAY, "start", "--block", "--disable-usage-stats", "--node-name", name,
                    "--node-ip-address", machine.address, "--object-store-memory", str(STORE_BYTES), *flags]  # fmt: skip
         environment = {**self.environment, MARK: f"{self._mark}-{name}", "GLOO_SOCKET_IFNAME": machine.device}
-        with (self._logs / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT,
-                                       start_new_session=True)  # fmt: skip
-        threading.Thread(target=process.wait, daemon=True).start()  # so that none is left a zombie
+
+        def work() -> None:
+            while not self._ending.is_set():
+                with (self._logs / f"{name}.log").open("ab") as log:
+                    subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False,
+                                   start_new_session=True)  # fmt: skip
+                self.kill(name)  # what a node that ended left behind
+                self._ending.wait(1)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def _end(self) -> None:
+        self._ending.set()
+        kill_all_that_mention(self._mark)
 
     def kill(self, name: str) -> None:
         """SIGKILL every process of a node."""
         kill_all_that_mention(f"{self._mark}-{name}")
-
-    def machine_of(self, node: str) -> Machine:
-        """Where a living node is."""
-        return self.machines[self.workers()[node]]
 
     def workers(self) -> dict[str, str]:
         """Names of the living worker nodes, by id."""
@@ -84,13 +88,13 @@ class Cluster:
         except OSError:
             return False
 
-    def ask(self, path: str, token: str | None = None) -> Any:
+    def ask(self, path: str) -> Any:
         """What the dashboard answers.
 
         Raises:
             HTTPError: it refuses.
         """
-        headers = {"Authorization": f"Bearer {token or self.environment['RAY_AUTH_TOKEN']}"}
+        headers = {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
         with urllib.request.urlopen(
             urllib.request.Request(self.dashboard + path, headers=headers), timeout=30
         ) as answer:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from network import as_no_root, wait_until
+from network import wait_until
 from two_nodes import free_port
 
 USER = "mlflow"
@@ -41,24 +41,38 @@ def postgres_program(name: str) -> str:
 @contextmanager
 def postgres(folder: Path, address: str, environment: Mapping[str, str]) -> Iterator[str]:
     """A PostgreSQL with an empty database; its address, without the password, which is in PGPASSWORD."""
-    data, port, user = folder / "postgres", free_port(address), as_no_root()
-    password = folder / "password"
-    password.touch(0o600)
-    password.write_text(environment["PGPASSWORD"])
-    make = [postgres_program("initdb"), "--no-sync", "--encoding=UTF8", "--no-locale", f"--username={USER}",
-            "--auth=scram-sha-256", f"--pwfile={password}", f"--pgdata={data}"]  # fmt: skip
-    subprocess.run([*user, *make], check=True, stdout=subprocess.DEVNULL)
-    password.unlink()
-    with (data / "pg_hba.conf").open("a") as rules:
-        rules.write("host all all samenet scram-sha-256\n")
-    serve = [postgres_program("postgres"), "-D", str(data), "-k", str(folder), "-c", "fsync=off",
-             "-c", f"listen_addresses={address}", "-c", f"port={port}"]  # fmt: skip
-    flags = ["--host", address, "--port", str(port), "--username", USER]
+    own, port = folder / "postgres", str(free_port(address))
+    own.mkdir()
+    user = _user_for(own)
+    _make_cluster(own, user, environment["PGPASSWORD"])
+    serve = [postgres_program("postgres"), "-D", str(own / "data"), "-k", str(own), "-p", port, "-h", address, "-F"]
+    flags = ["--host", address, "--port", port, "--username", USER]
     with process([*user, *serve], folder / "postgres.log", environment):
         ready = [postgres_program("pg_isready"), "--quiet", *flags]
         wait_until("PostgreSQL", lambda: subprocess.run(ready, env=dict(environment)).returncode == 0, 60, 0.2)
         subprocess.run([postgres_program("createdb"), *flags, "mlflow"], env=dict(environment), check=True)
         yield f"postgresql://{USER}@{address}:{port}/mlflow"
+
+
+def _user_for(folder: Path) -> list[str]:
+    """Words before PostgreSQL's commands, which refuse to run as root: under another id, or as Debian's user."""
+    if os.geteuid():
+        return []
+    other_id = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    if subprocess.run([*other_id, "true"], capture_output=True).returncode == 0:
+        return other_id
+    shutil.chown(folder, "postgres", "postgres")
+    folder.parent.chmod(0o711)
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+
+
+def _make_cluster(own: Path, user: Sequence[str], password: str) -> None:
+    """The files of an empty PostgreSQL whose clients must have a password, from the machines' network too."""
+    make = [postgres_program("initdb"), "--no-sync", "--encoding=UTF8", "--no-locale", f"--username={USER}",
+            "--auth=scram-sha-256", "--pwfile=/dev/stdin", f"--pgdata={own / 'data'}"]  # fmt: skip
+    subprocess.run([*user, *make], check=True, stdout=subprocess.DEVNULL, input=password, text=True)
+    with (own / "data/pg_hba.conf").open("a") as rules:
+        rules.write("host all all samenet scram-sha-256\n")
 
 
 def dump(database: str, environment: Mapping[str, str]) -> bytes:
