@@ -16,6 +16,9 @@ _WORKERS = ("worker-1", "worker-2")
 _CPUS = 3
 """Of a worker node, logical: two for actors of a job, one for Ray's own tasks."""
 
+_PATIENCE_S = 240
+"""With a cluster on a busy machine."""
+
 
 class Cluster:
     """Starts, asks and kills nodes; all processes carry the mark in their environment.
@@ -40,10 +43,10 @@ class Cluster:
         self.dashboard = f"http://{head}:{dashboard}"
         self._keep_up("head", "--head", "--port", gcs, "--num-cpus", "0", "--temp-dir", str(folder),
                       "--dashboard-host", head, "--dashboard-port", dashboard)  # fmt: skip
-        wait_until("the head", self._answers, 120, 0.5)
+        wait_until("the head", self._answers, _PATIENCE_S, 0.5)
         for name in _WORKERS:
             self._keep_up(name, "--address", f"{head}:{gcs}", "--num-cpus", str(_CPUS))
-        wait_until("two workers", lambda: len(self.workers()) == len(_WORKERS), 120, 0.5)
+        wait_until("two workers", lambda: len(self.workers()) == len(_WORKERS), _PATIENCE_S, 0.5)
 
     def _keep_up(self, name: str, *flags: str) -> None:
         """Start a node on its machine, and again whenever it ends, as Kubernetes does with its pods."""
@@ -96,7 +99,7 @@ class Cluster:
         """
         headers = {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
         with urllib.request.urlopen(
-            urllib.request.Request(self.dashboard + path, headers=headers), timeout=30
+            urllib.request.Request(self.dashboard + path, headers=headers), timeout=_PATIENCE_S
         ) as answer:
             return json.loads(answer.read())
 

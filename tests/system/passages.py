@@ -4,7 +4,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -24,13 +24,13 @@ from stages import BUCKET, STAGES, Run, Stage, upload_inputs
 
 _TRIES = 3
 """How often a job is submitted before the test gives it up."""
-_JOB_S = 300
-Planned = tuple[Callable[[Cluster, Victim, int], Fault], float]
+_JOB_S = 600
+Planned = tuple[Callable[[Cluster, Victim, int, Set[str]], Fault], float]
 """A fault, and the share of a stage's work after which it is done."""
 _PLANS: dict[str, tuple[Planned, ...]] = {
-    "prepare": ((faults.kill, 0.2), (faults.cut, 0.5)),
-    "train": ((faults.kill, 0.2), (faults.cut, 0.5)),
-    "synthesize": ((faults.kill, 0.2), (faults.cut, 0.5)),
+    "prepare": ((faults.kill, 0.2), (faults.cut, 0.4)),
+    "train": ((faults.kill, 0.2), (faults.cut, 0.4)),
+    "synthesize": ((faults.kill, 0.2), (faults.cut, 0.4)),
     "audiobook": ((faults.kill, 0.2),),
 }
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "PGPASSWORD")
@@ -137,16 +137,25 @@ def _through(system: System, stage: Stage, run: Run, plan: Sequence[Planned]) ->
         submission = f"{stage.name}-{run.name}-{tries}"
         process = system.cluster.submit(submission, stage.command(run), system.logs / f"{submission}.log")
         with killed_at_the_end(process):
-            while left and process.poll() is None:
-                fault, share = left.pop(0)
-                struck = frozenset(earlier.node for earlier in done)
-                job = Victim(stage, run, submission, lambda process=process: process.poll() is None, struck)
-                done.append(fault(system.cluster, job, max(1, int(share * stage.whole))))
+            _disturb(system.cluster, Victim(stage, run, submission, process), left, done)
             failed = process.wait(_JOB_S) != 0
         nodes |= {actor["node_id"] for actor in system.cluster.actors(submission, stage.actor) if actor["node_id"]}
         if not failed:
+            assert not left, f"{stage.name} ended before it was disturbed: its work is too short"
             return Passage(time.monotonic() - start, tries, tuple(done), tuple(sorted(nodes)))
     raise RuntimeError(f"{stage.name}: failed {_TRIES} times; see {system.logs}")
+
+
+def _disturb(cluster: Cluster, job: Victim, left: list[Planned], done: list[Fault]) -> None:
+    """Do to a job what is left of the plan, while it runs."""
+    whole = job.stage.whole(job.run.config)
+    while left:
+        fault, share = left[0]
+        try:
+            done.append(fault(cluster, job, max(1, int(share * whole)), {earlier.node for earlier in done}))
+        except faults.EndedTooEarlyError:
+            return
+        del left[0]
 
 
 @contextmanager

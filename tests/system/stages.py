@@ -62,7 +62,7 @@ class Stage:
 
     name: str
     actor: str
-    whole: int
+    whole: Callable[[Config], int]
     committed: Callable[[Config], int]
     results: Callable[[Config], Iterable[tuple[str, bytes]]]
 
@@ -154,10 +154,10 @@ def _book(config: Config) -> Iterable[tuple[str, bytes]]:
     yield "book.json", json.dumps({**note, "voice": ""}).encode()
 
 
-_TRAIN_STEPS = 60
 STAGES = (
-    Stage("prepare", "UnitWorker", 16, _units, _rows),
-    Stage("train", "RayTrainWorker", _TRAIN_STEPS, _steps, _training),
-    Stage("synthesize", "SpeakingWorker", 2 * len(SENTENCES), lambda config: len(_wavs(config)), _speech),
-    Stage("audiobook", "BookWorker", len(SENTENCES) + 1, _blocks, _book),
-)
+    Stage("prepare", "UnitWorker", lambda config: config.corpus.limit, _units, _rows),
+    Stage("train", "RayTrainWorker", lambda config: config.train.steps, _steps, _training),
+    Stage("synthesize", "SpeakingWorker", lambda config: len(SENTENCES) * len(config.synthesize.steps),
+          lambda config: len(_wavs(config)), _speech),
+    Stage("audiobook", "BookWorker", lambda _: len(SENTENCES) + 1, _blocks, _book),  # and the heading
+)  # fmt: skip
