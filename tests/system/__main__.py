@@ -67,6 +67,7 @@ def test(folder: Path, kind: type[network.Namespaces | network.Plain], out: Path
     logs = out / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
+    (out / "system-test.json").unlink(missing_ok=True)  # an earlier run's result is none of this one's
     start = time.monotonic()
     with ExitStack() as stack:
         system = System(kind, folder, logs, stack)
