@@ -11,7 +11,7 @@ LIMIT  ?= 0
 DEMO   := $(if $(CORPUS),--corpus.root $(abspath $(CORPUS)) --dir runs/demo-$(notdir $(abspath $(CORPUS))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-mfa chaos check bench clean
+.PHONY: help install demo test system-test test-mfa chaos check bench clean
 
 help:  ## List these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ install: $(DONE)  ## Make .venv, install everything, compile the text grammar
 $(DONE): pyproject.toml constraints.txt
 	@echo "Installing about 190 packages (3 GB) into $(VENV): some minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,server]'
 	@$(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # on all cores; pip compiles on one
 	$(PY) -m wg2.text.normalize
 	@touch $@
@@ -32,6 +32,9 @@ demo: $(DONE)  ## From a corpus to a speaking voice and a report (CORPUS=..., LI
 
 test: $(DONE)  ## Run the tests; WG2_REAL_DATA=/folder adds those on real recordings
 	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 12
+
+system-test: $(DONE)  ## The four jobs on three machines with PostgreSQL, MLflow and S3, nodes killed, the network cut
+	$(PY) tests/system
 
 test-mfa: $(DONE)  ## Run the tests on the real `mfa` (WG2_MFA_COMMAND='micromamba run -n mfa mfa' WG2_REAL_DATA=/folder)
 	$(PY) -m pytest -m mfa tests/alignment

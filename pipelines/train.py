@@ -17,6 +17,7 @@ import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines import runtime, sweep
 from pipelines.train_monitor import Monitor, node_metrics
@@ -78,7 +79,7 @@ def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
     """Run the workers; the Ray nodes that they were on, by rank."""
     runtime.connect()
     _check_machine(job.config.train)
-    mailbox = Queue(actor_options={"num_cpus": 0})
+    mailbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _beside_the_driver()})
     trainer = _trainer(job, mailbox)
     with Monitor(job.folder, job.config.train.steps, mailbox, tracked) as monitor:
         problem = _fit(trainer)
@@ -86,6 +87,11 @@ def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
     if problem:
         raise TrainingError(problem)
     return monitor.nodes
+
+
+def _beside_the_driver() -> NodeAffinitySchedulingStrategy:
+    """Where no worker's node can take an actor with it: every restarted worker would meet its death again."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _check_machine(config: TrainConfig) -> None:

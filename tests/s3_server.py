@@ -1,4 +1,4 @@
-"""An S3 server (moto) in a process of its own, and a proxy in front of it that fails on purpose. Both on loopback."""
+"""An S3 server (moto) in a process of its own, and a proxy before it that fails on purpose. On loopback by default."""
 
 import http.client
 import random
@@ -14,17 +14,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _SERVE = """
 from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+import sys
+server = ThreadedMotoServer(ip_address=sys.argv[1], port=0, verbose=False)
 server.start()
 print("%s:%d" % server.get_host_and_port(), flush=True)
-import sys; sys.stdin.read()
+sys.stdin.read()
 """
 
 
 @contextmanager
-def moto() -> Iterator[str]:
+def moto(address: str = "127.0.0.1") -> Iterator[str]:
     """HOST:PORT of a server that ends with this block."""
-    command = [sys.executable, "-W", "ignore", "-c", _SERVE]
+    command = [sys.executable, "-W", "ignore", "-c", _SERVE, address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                text=True)  # fmt: skip
     assert process.stdin

@@ -45,14 +45,14 @@ class Cluster:
 def two_nodes(cpus: int = 2) -> Iterator[Cluster]:
     """A head and a worker node with `cpus` logical CPUs each."""
     folder = Path(tempfile.mkdtemp(prefix="wg2-", dir="/tmp"))  # short: a socket's path has at most 107 bytes
-    environment = _environment(folder.name)
-    gcs, dashboard_port = f"127.0.0.1:{_free_port()}", _free_port()
+    environment = client_environment() | {MARK: folder.name}
+    gcs, dashboard_port = f"127.0.0.1:{free_port()}", free_port()
     both = ["--object-store-memory", str(STORE_BYTES), "--num-cpus", str(cpus)]
     head = ["--head", "--port", gcs.split(":")[1], "--dashboard-host", "127.0.0.1",
             "--dashboard-port", str(dashboard_port), "--temp-dir", str(folder)]  # fmt: skip
     try:
         with ExitStack() as stack:
-            stack.callback(_kill_all_that_mention, folder.name)
+            stack.callback(kill_all_that_mention, folder.name)
             stack.enter_context(_node(environment, folder / "head.log", *head, *both))
             _wait_for_nodes(environment, gcs, 1)
             stack.enter_context(_node(environment, folder / "worker.log", "--address", gcs, *both))
@@ -62,7 +62,7 @@ def two_nodes(cpus: int = 2) -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(mark: str) -> dict[str, str]:
+def client_environment() -> dict[str, str]:
     """This environment without other clusters' settings, with a token of its own and this Python first."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_CONFIG"))}
     return inherited | {
@@ -70,13 +70,13 @@ def _environment(mark: str) -> dict[str, str]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        MARK: mark,
     }
 
 
-def _free_port() -> int:
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         return int(listener.getsockname()[1])
 
 
@@ -103,12 +103,21 @@ def _stop(process: "subprocess.Popen[bytes]", patience_s: float = 10) -> None:
             return
 
 
-def _kill_all_that_mention(mark: str) -> None:
+def kill_all_that_mention(mark: str) -> None:
     """SIGKILL every process whose environment carries the mark: Ray's children leave their parent's group."""
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"{MARK}={mark}".encode() in environ.read_bytes():
-                os.kill(int(environ.parent.name), signal.SIGKILL)
+    while found := [path for path in Path("/proc").glob("[0-9]*") if _mentions(path, mark)]:
+        for path in found:
+            with suppress(ProcessLookupError):
+                os.kill(int(path.name), signal.SIGKILL)
+        time.sleep(0.02)  # what they were just starting is found next
+
+
+def _mentions(process: Path, mark: str) -> bool:
+    """Whether a process carries the mark; the environment of one that has ended is empty, or gone."""
+    try:
+        return f"{MARK}={mark}".encode() in (process / "environ").read_bytes()
+    except OSError:
+        return False
 
 
 def _wait_for_nodes(environment: Mapping[str, str], gcs: str, count: int, timeout_s: float = 90) -> None:

@@ -5,6 +5,8 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
@@ -40,11 +42,32 @@ def succeeded(job: subprocess.CompletedProcess[str]) -> str:
     return job.stdout
 
 
-def test_without_the_token_no_job_is_accepted(cluster: two_nodes.Cluster):
-    stranger = two_nodes.Cluster(cluster.gcs, cluster.dashboard, {**cluster.environment, "RAY_AUTH_TOKEN": "0" * 64})
+STRANGERS = {"another token": {"RAY_AUTH_TOKEN": "0" * 64}, "no token": {"RAY_AUTH_MODE": "disabled"}}
+
+
+@pytest.mark.parametrize("who", STRANGERS)
+def test_without_the_token_no_job_is_accepted(who: str, cluster: two_nodes.Cluster):
+    stranger = two_nodes.Cluster(cluster.gcs, cluster.dashboard, {**cluster.environment, **STRANGERS[who]})
     job = stranger.submit("python", "-c", "print('let in')")
     assert job.returncode != 0
     assert "let in" not in job.stdout
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/version", "/api/jobs/", "/api/v0/actors", "/logical/actors", "/nodes?view=summary", "/metrics"],
+)
+def test_without_the_token_the_dashboard_answers_nothing(path: str, cluster: two_nodes.Cluster):
+    def status(**headers: str) -> int:
+        try:
+            with urlopen(Request(cluster.dashboard + path, headers=headers), timeout=60) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            return int(error.code)
+
+    assert status() == 401
+    assert status(Authorization=f"Bearer {'0' * 64}") == 403
+    assert status(Authorization=f"Bearer {cluster.environment['RAY_AUTH_TOKEN']}") not in (401, 403)
 
 
 def test_prepare_as_a_job_aligns_on_both_nodes(cluster: two_nodes.Cluster, folder: Path):

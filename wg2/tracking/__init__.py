@@ -7,11 +7,13 @@ MLflow's metric table is run, name, step, time and value).
 MLflow takes seconds to import, so it is imported where it is used.
 """
 
+import atexit
 import contextlib
 import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -427,6 +429,7 @@ def _download(source: str, uri: str) -> Path:
     if source.startswith("file://"):
         return Path(source.removeprefix("file://"))
     folder = tempfile.mkdtemp(prefix="wg2-voice-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(download_artifacts(source, dst_path=folder, tracking_uri=_absolute(uri)))
 
 
