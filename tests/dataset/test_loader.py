@@ -199,6 +199,14 @@ def load_for_ever(root: str, pipe: Connection) -> None:
         time.sleep(0.01)
 
 
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its new parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_no_process_remains_when_the_trainer_is_killed(info: DatasetInfo):
     mine, theirs = multiprocessing.Pipe()
     trainer = multiprocessing.get_context("spawn").Process(target=load_for_ever, args=(info.root, theirs))
@@ -209,7 +217,7 @@ def test_no_process_remains_when_the_trainer_is_killed(info: DatasetInfo):
     trainer.kill()
     trainer.join()
     end = time.monotonic() + 60
-    while alive := {pid for pid in helpers if Path(f"/proc/{pid}").exists()}:
+    while alive := {pid for pid in helpers if runs(pid)}:
         assert time.monotonic() < end, f"{alive} live on"
         time.sleep(0.1)
 

@@ -13,14 +13,13 @@ import pytest
 
 from pipelines import prepare as job
 from pipelines import runtime
-from pipelines.synthesize import _held_out
 from wg2.audio import decode_flac
 from wg2.config import load
 from wg2.dataset import units
 from wg2.dataset.ledger import open_dataset
 from wg2.dataset.schema import utterance_schema, validate
 from wg2.errors import ConfigError, DatasetError, StorageError
-from wg2.evaluation import data_report
+from wg2.evaluation import data_report, evaluation_set
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "pipelines/prepare.py")]
@@ -241,7 +240,7 @@ def test_outliers_are_reported_and_another_limit_needs_no_other_units(small_corp
     assert [row["z"] for row in report] == sorted((row["z"] for row in report), reverse=True)
     held_out = [row["utt_id"] for row in report if row["split"] == "test"]
     assert len(held_out) >= 2
-    assert {utt_id for utt_id, _ in _held_out(dataset)} == set(held_out)
+    assert {utt_id for utt_id, _ in evaluation_set.held_out(dataset)} == set(held_out)
 
     best = held_out[-1]
     limit = next(row["z"] for row in report if row["utt_id"] == best)  # what is worse than the best is excluded
@@ -250,7 +249,7 @@ def test_outliers_are_reported_and_another_limit_needs_no_other_units(small_corp
     summary = job.run(load([*flags, *more]))
     assert (summary.units_made, summary.utterances, summary.rejects) == (0, 6 - len(worse), len(worse))
     assert open_dataset(dataset).excluded == worse
-    assert [utt_id for utt_id, _ in _held_out(dataset)] == [best]
+    assert [utt_id for utt_id, _ in evaluation_set.held_out(dataset)] == [best]
 
 
 def run_unwrapped(folder: Path, *flags: str) -> None:

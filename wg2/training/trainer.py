@@ -70,7 +70,7 @@ class Trainer:
             self._parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
         if self.config.compile:
-            self.model.decoder.compile()
+            self.model.decoder.compile(dynamic=False)  # all windows have one length
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def start_from(self, voice: Path) -> None:
