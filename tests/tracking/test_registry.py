@@ -1,8 +1,10 @@
 """Registering a voice, finding it again, and serving it."""
 
 import io
+import os
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,19 @@ def test_the_same_weights_are_one_version(run: Run, uri: str, first: Path, tmp_p
     assert run.register(first, "speaker") == 1
     assert run.register(tiny_voice.save(tmp_path / "copy"), "speaker") == 1
     assert len(_client(uri).search_model_versions("name = 'speaker'")) == 1
+
+
+def test_registering_leaves_no_trace_in_the_process(uri: str, tmp_path: Path):
+    folder, before = tiny_voice.save(tmp_path / "best", seed=3), _where_mlflow_writes()
+    Run.start_or_resume(uri, "exp", "traceless", {}, {}).register(folder, "traceless")
+    assert _where_mlflow_writes() == before
+    other = f"sqlite:///{tmp_path}/other.db"
+    assert not mlflow.MlflowClient(other).search_registered_models()
+
+
+def _where_mlflow_writes() -> tuple[str | None, ...]:
+    variables = (os.environ.get(f"MLFLOW_{name}_URI") for name in ("TRACKING", "REGISTRY"))
+    return (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), *variables)
 
 
 @pytest.mark.usefixtures("first")

@@ -34,6 +34,7 @@ WEIGHTS = "wg2.weights_sha256"
 MODEL_SCHEME = "models:/"
 
 _SQLITE = "sqlite:///"
+_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _PARENT = "mlflow.parentRunId"
 _SERVED_MODEL = Path(__file__).with_name("served_model.py")
 _PARAMS_PER_CALL, _METRICS_PER_CALL, _PARAM_LENGTH, _TAG_LENGTH = 100, 1000, 6000, 5000
@@ -375,18 +376,20 @@ def _aliased(client: Any, name: str, alias: str) -> str | None:
 
 @contextlib.contextmanager
 def _active_run(run: Run) -> Iterator[None]:
-    """Make `run` the one that MLflow's module-level functions mean, and leave no trace of it."""
-    import mlflow
+    """Make `run` the one that MLflow's module-level functions mean, and leave no trace of it.
 
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(run.uri)
-    mlflow.set_registry_uri(run.uri)
+    MLflow's own setters cannot restore a default, and write the environment, which subprocesses inherit.
+    """
+    import mlflow
+    from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+
+    before = os.environ.get(_TRACKING_VARIABLE)
     try:
-        with mlflow.start_run(run_id=run.run_id, log_system_metrics=False):
+        with _use_tracking_uri(run.uri), mlflow.start_run(run_id=run.run_id, log_system_metrics=False):
             yield
     finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        if before is not None:
+            os.environ[_TRACKING_VARIABLE] = before
 
 
 def _signature() -> Any:
