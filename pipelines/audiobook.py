@@ -8,19 +8,15 @@ What is spoken already is not spoken again; `wg2.books` says what becomes of a b
 
 import json
 import re
-import sys
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ray
 from ray.exceptions import RayError
 
 from pipelines import runtime
-from pipelines.pool import work_through
-from pipelines.voices import VoiceFiles, find_voice, open_voice
+from pipelines.pool import finish_blocks, reason
+from pipelines.voices import VoiceFiles, find_voice, open_voice, pool_size, starter, together
 from wg2 import storage
 from wg2.books.assembly import ChapterAudio, assemble
 from wg2.books.blocks import Blocks, Row, pending_blocks
@@ -38,10 +34,6 @@ from wg2.text.frontend import Frontend
 Block = tuple[Sentence, ...]
 Problem = tuple[int, str, str]
 """Sentence, its text, and why a listener should check it."""
-_TRIES = 2
-"""How often a sentence is tried again whose worker failed, before it is left out."""
-_HOPELESS = 8
-"""Failures before anything is spoken, after which the job gives up."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +73,19 @@ class BookWorker:
         The voice is loaded by the first call: an error in an actor's constructor would be a death without a reason.
         """
         self._narrator = self._narrator or self._load()
-        takes = [self._narrator.narrate(sentence) for sentence in block]
-        return self._blocks.commit(takes, self._files.info.sampling_rate)
+        return self._blocks.commit(self._narrator.narrate(block), self._files.info.sampling_rate)
 
     def _load(self) -> Narrator:
         from wg2.evaluation.recognise import Recogniser
+        from wg2.synthesis import Line
 
         config = self._config
         voice = open_voice(self._files.files, config)
         hear = Recogniser().word_error_rate if config.attempts else None
 
-        def say(text: str, seed: int) -> Spoken:
-            return voice.say(text, config.steps, seed, config.pace)
+        def say(sentences: Sequence[tuple[str, int]]) -> list[Spoken]:
+            lines = [Line(text, seed, config.pace) for text, seed in sentences]
+            return [speech for some in together(lines, config) for speech in voice.say_all(some, config.steps)]
 
         return Narrator(say, hear, config.seed, config.attempts, config.max_wer)
 
@@ -103,6 +96,7 @@ def run(config: Config) -> BookSummary:
     Raises:
         ConfigError: there is no book, or more steps than the voice can do.
         BookError: the book cannot be read, or a sentence not be spoken.
+        WorkerError: the actors fail again and again.
         TrackingError: there is no such voice.
         StorageError: the book cannot be read, or the audio not be written.
     """
@@ -171,17 +165,16 @@ def _speak(
     Returns:
         The sentences that killed their workers, and how; another run tries them again.
     """
-    queue: deque[Block] = deque(pending_blocks(wanted, done, settings.block_sentences))
+    queue = pending_blocks(wanted, done, settings.block_sentences)
     if not queue:
         return {}
     runtime.connect()
-    failures, lost, before = Counter[int](), dict[int, str](), len(done)
+    start, size = starter(BookWorker, voice, blocks.folder, settings), pool_size(settings, "book")
+    lost: dict[int, str] = {}
     with runtime.Progress("audiobook", "sentences", len(wanted), len(done)) as progress:
-        for block, rows in work_through(queue, _starter(settings, voice, blocks), _workers(settings)):
+        for block, rows in finish_blocks(queue, start, size, "audiobook"):
             if isinstance(rows, RayError):
-                lost |= _after_failure(block, rows, failures, queue)
-                if failures.total() >= _HOPELESS and len(done) == before:
-                    raise BookError(f"workers failed {_HOPELESS} times and spoke nothing: {_reason(rows)}") from rows
+                lost[block[0].index] = f"its worker failed again and again: {reason(rows)}"
                 continue
             done.update({row.index: row for row in rows})
             flagged = sum(bool(row.problem) for row in done.values())
@@ -189,38 +182,6 @@ def _speak(
     if not done:
         raise BookError(f"none of {len(wanted)} sentences could be spoken: {next(iter(lost.values()))}")
     return lost
-
-
-def _starter(settings: BookConfig, voice: VoiceFiles, blocks: Blocks) -> Callable[[], Any]:
-    """Starts an actor; the voice lies in Ray's object store once."""
-    files = ray.put(voice)
-    actor = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(BookWorker)
-    return lambda: actor.remote(files, blocks.folder, settings)
-
-
-def _workers(settings: BookConfig) -> int:
-    """As many as were asked for; a private Ray never grows, so there no more than it has."""
-    most = runtime.resources("GPU") if settings.use_gpu else runtime.cpus()
-    if not most:
-        raise ConfigError("book.use-gpu: got True, but this cluster has no GPU; leave it out to speak on the CPUs")
-    wanted = settings.workers or most
-    return wanted if runtime.joins_cluster() else min(wanted, most)
-
-
-def _after_failure(block: Block, error: RayError, failures: Counter[int], queue: deque[Block]) -> dict[int, str]:
-    """Put a failed block back, sentence by sentence, so that one of them alone is lost in the end."""
-    first, why = block[0].index, _reason(error)
-    print(f"audiobook: a worker failed at sentence {first + 1} or after it: {why}", file=sys.stderr, flush=True)
-    failures[first] += 1
-    if len(block) == 1 and failures[first] > _TRIES:
-        return {first: f"its worker failed {failures[first]} times: {why}"}
-    queue.extend((sentence,) for sentence in block)
-    return {}
-
-
-def _reason(error: RayError) -> str:
-    """Its cause, where a call failed; what Ray says first, where the actor died."""
-    return str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
 
 
 # ----------------------------------------------------------------------------------------------------------- results

@@ -19,7 +19,7 @@ from wg2.config import Config, load
 from wg2.dataset.ledger import open_dataset
 from wg2.evaluation import collect
 from wg2.evaluation.quality import quality
-from wg2.evaluation.report import ZEROS_LOSS, Report, SynthesisFacts, TrainingFacts, render
+from wg2.evaluation.report import ZEROS_LOSS, Report, TrainingFacts, render
 
 _SPEAKS_AFTER = 20_000
 """Optimisation steps below which nobody should expect words."""
@@ -109,7 +109,7 @@ def _write_report(config: Config, trained: TrainSummary, spoken: synthesize.Synt
             f"{trained.model}, version {trained.version}",
             collect.curves(trained.history, _CURVES),
         ),
-        synthesis=tuple(SynthesisFacts(entry.steps, entry.rtf, len(entry.files)) for entry in spoken.steps),
+        synthesis=tuple(entry.facts for entry in spoken.steps),
         sentences=tuple(collect.sentences(info, spoken.rows, spoken.folder, _MOST_SENTENCES)),
         note=_note(trained),
         quality=quality(spoken.scores),

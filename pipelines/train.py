@@ -23,7 +23,7 @@ from pipelines import runtime, sweep
 from pipelines.train_monitor import Monitor, node_metrics
 from pipelines.train_record import Job, TrainSummary, finish, recorded, tracked_run
 from wg2 import checkpoint, storage
-from wg2.checkpoint import MetricRow
+from wg2.checkpoint import MetricRow, Mirror
 from wg2.config import Config, TrainConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, TrainingError
@@ -43,45 +43,53 @@ def run(config: Config, parent: str = "") -> TrainSummary:
         config: of the training.
         parent: MLflow run of the sweep that it is part of; '': none.
     Raises:
-        ConfigError: settings that contradict each other, or a DIR that is not on a local or shared disk.
+        ConfigError: settings that contradict each other.
         DatasetError: no committed data set, or one that does not fit the model or the checkpoint.
         TrainingError: too many non-finite steps, other settings than the checkpoint's, or workers lost too often.
         TrackingError: MLflow refused; the metrics are kept and go with the next run of the same command.
     """
     config = runtime.absolute(config)
-    if not storage.is_local(config.dir):
-        raise ConfigError(f"dir: got {config.dir}, but training writes its checkpoints to a local or shared disk")
-    job = Job(config, open_dataset(config.dataset_dir), parent)
-    check(job.sections, config.audio, job.info, job.folder)
+    with checkpoint.working_folder(config.training_dir, "driver", config.train.cache_dir) as mirror:
+        mirror.fetch()
+        return _run(Job(config, open_dataset(config.dataset_dir), mirror.folder, parent), mirror)
+
+
+def _run(job: Job, mirror: Mirror) -> TrainSummary:
+    train = job.config.train
+    check(job.sections, job.config.audio, job.info, job.folder)
     before = max(checkpoint.steps_done(job.folder), 0)
-    if config.train.init and before == 0:
-        _keep_init(job)
-    if before >= config.train.steps:
-        print(f"train: {before} of {config.train.steps} steps are done already", flush=True)
+    if train.init and before == 0:
+        _keep_init(job, mirror)
+    if before >= train.steps:
+        print(f"train: {before} of {train.steps} steps are done already", flush=True)
         if summary := recorded(job, before):
             return summary
     with tracked_run(job) as tracked:
-        nodes = _train(job, tracked) if before < config.train.steps else ()
-        return finish(job, tracked.result(), before, nodes)
+        nodes = _train(job, mirror, tracked) if before < train.steps else ()
+        mirror.fetch()
+        summary = finish(job, tracked.result(), before, nodes)
+        mirror.push()
+    return summary
 
 
-def _keep_init(job: Job) -> None:
+def _keep_init(job: Job, mirror: Mirror) -> None:
     """Fetch the voice to begin with, once: an alias may point at another one tomorrow."""
     voice, kept = job.config.train.init, job.folder / "init"
     source = kept if kept.exists() else resolve_voice(voice, job.config.tracking_uri)
     lost = keep_init(job.sections, job.info, source, job.folder)
+    mirror.push()
     print(f"train: begins with {voice}" + (f"; {len(lost)} parts begin at random:" if lost else ""), flush=True)
     for line in lost:
         print(f"train:   {line}", flush=True)
 
 
-def _train(job: Job, tracked: "Future[Run]") -> tuple[str, ...]:
+def _train(job: Job, mirror: Mirror, tracked: "Future[Run]") -> tuple[str, ...]:
     """Run the workers; the Ray nodes that they were on, by rank."""
     runtime.connect()
     _check_machine(job.config.train)
     mailbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _beside_the_driver()})
     trainer = _trainer(job, mailbox)
-    with Monitor(job.folder, job.config.train.steps, mailbox, tracked) as monitor:
+    with Monitor(mirror, job.config.train.steps, mailbox, tracked) as monitor:
         problem = _fit(trainer)
     mailbox.shutdown(force=True)
     if problem:
@@ -98,44 +106,51 @@ def _check_machine(config: TrainConfig) -> None:
     """A private Ray never grows: workers that do not fit would be waited for until somebody looks.
 
     Raises:
-        ConfigError: fewer CPUs or GPUs than workers.
+        ConfigError: fewer CPUs or GPUs than workers, of which there may be `min_workers`.
     """
     kind = "GPU" if config.use_gpu else "CPU"
     found = runtime.resources(kind)
     if runtime.joins_cluster():
         return
-    if found < config.workers:
+    least = config.min_workers or config.workers
+    if found < least:
         raise ConfigError(
-            f"train.workers: {config.workers} workers want a {kind} each, this machine's Ray has {found}; "
+            f"train.workers: {least} workers want a {kind} each, this machine's Ray has {found}; "
             "lower train.workers" + (", or give --train.use-gpu False" if config.use_gpu else "")
         )
-    wanted, cpus = config.workers * _cpus(config), runtime.resources("CPU")
+    wanted, cpus = least * _cpus(config), runtime.resources("CPU")
     if cpus < wanted:
         raise ConfigError(
-            f"train.loader_workers: {config.workers} workers with {config.loader_workers} loading processes each want "
+            f"train.loader_workers: {least} workers with {config.loader_workers} loading processes each want "
             f"{wanted} CPUs, this machine's Ray has {cpus}; lower train.loader_workers"
         )
 
 
 def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
-    config = job.config.train
+    config, (files, place) = job.config.train, storage.filesystem(job.ray_dir)
     return TorchTrainer(
         _worker,
         train_loop_config={"job": job, "mailbox": mailbox},
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=config.workers,
+            num_workers=_workers(config),  # type: ignore[arg-type]  # mypy sees version 1's
             use_gpu=config.use_gpu,
             placement_strategy=_placement(config),
             resources_per_worker={"CPU": _cpus(config), **({"GPU": 1} if config.use_gpu else {})},
         ),
         run_config=ray.train.RunConfig(  # type: ignore[call-arg]  # mypy sees version 1's
             name="ray",
-            storage_path=str(job.folder),
+            storage_path=place,
+            storage_filesystem=files,
             failure_config=ray.train.FailureConfig(max_failures=config.max_failures),
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
+
+
+def _workers(config: TrainConfig) -> int | tuple[int, int]:
+    """As Ray wants to be told: all, or from few to all."""
+    return (config.min_workers, config.workers) if config.min_workers else config.workers
 
 
 def _cpus(config: TrainConfig) -> int:
@@ -174,12 +189,21 @@ def _worker(settings: dict[str, Any]) -> Any:
     report = _Reporter(mailbox, leads=rank == 0, node=node)
     line = check_memory(job.sections, job.info, get_device())
     mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
-    session = open_session(job.sections, job.info, job.folder, report, rank, size, get_device())
-    try:
-        session.run()
-    except TrainingError as error:
-        return str(error)
+    with checkpoint.working_folder(job.config.training_dir, f"rank-{rank}", job.config.train.cache_dir) as mirror:
+        if rank == 0:
+            mirror.fetch()
+        facts = job.sections, job.info, mirror.folder
+        session = open_session(*facts, report, rank, size, get_device(), _leaving, mirror.push)
+        try:
+            session.run()
+        except TrainingError as error:
+            return str(error)
     return ""
+
+
+def _leaving() -> bool:
+    """Whether Ray knows that one of the nodes will be taken away (a spot instance's notice, a drained node)."""
+    return ray.train.get_preemption_info() is not None
 
 
 class _Reporter:

@@ -16,8 +16,8 @@ from ray.util.queue import Empty, Queue
 from pipelines import runtime
 from pipelines.train_record import deliver
 from wg2 import checkpoint
-from wg2.checkpoint import MetricRow
-from wg2.errors import TrackingError
+from wg2.checkpoint import MetricRow, Mirror
+from wg2.errors import StorageError, TrackingError
 from wg2.tracking import Run
 
 _SHOW_EVERY_S = 0.0 if sys.stderr.isatty() else 10.0
@@ -27,22 +27,22 @@ _SHOW_EVERY_S = 0.0 if sys.stderr.isatty() else 10.0
 class Monitor(threading.Thread):
     """Shows the progress that worker 0 reports, and delivers to MLflow what is saved."""
 
-    def __init__(self, folder: Path, steps: int, mailbox: Queue, tracked: "Future[Run]") -> None:
+    def __init__(self, mirror: Mirror, steps: int, mailbox: Queue, tracked: "Future[Run]") -> None:
         """Begin with `with`.
 
         Args:
-            folder: of the training.
+            mirror: of the training.
             steps: that it is to reach.
             mailbox: where workers put (rank, node id, GPU memory wanted), (row, whether it is saved) and (node's name,
                 system metrics).
             tracked: the MLflow run, which may still be opening.
         """
         super().__init__(daemon=True)
-        self.folder, self.steps, self.mailbox, self.tracked = folder, steps, mailbox, tracked
+        self.mirror, self.steps, self.mailbox, self.tracked = mirror, steps, mailbox, tracked
         self._nodes: dict[int, str] = {}
         self._system: dict[str, dict[str, float]] = {}
         self.shown = 0.0
-        self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(folder), 0)
+        self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(mirror.folder), 0)
 
     def __enter__(self) -> "Monitor":
         self.start()
@@ -96,8 +96,9 @@ class Monitor(threading.Thread):
             return
         try:
             self._keep_system_metrics()
-            deliver(self.tracked.result(), self.folder)
-        except TrackingError as error:
+            self.mirror.fetch(lambda path: not path.endswith(".safetensors"))
+            deliver(self.tracked.result(), self.mirror.folder)
+        except (TrackingError, StorageError) as error:
             if not self.warned:
                 print(f"train: {error}; training goes on, the metrics are kept and delivered later", flush=True)
             self.warned = True

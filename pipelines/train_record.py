@@ -14,7 +14,7 @@ from wg2.checkpoint import MetricRow
 from wg2.config import Config
 from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import TrackingError
-from wg2.tracking import Run, git_commit, resolve_voice
+from wg2.tracking import MODEL_SCHEME, Run, git_commit, resolve_voice
 from wg2.training import Sections
 
 
@@ -28,7 +28,7 @@ class TrainSummary:
         val_first: `val/noise` of the initial weights.
         val_last: `val/noise` after the last step.
         run_id: the MLflow run.
-        voice: folder of the best voice.
+        voice: folder of the best voice; its name in the registry, where the training is on S3.
         model: its name in the registry.
         version: its version there.
         nodes: Ray nodes of the ranks, in their order.
@@ -49,10 +49,18 @@ class TrainSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """What the driver and the workers know; `parent` is the MLflow run of the sweep that it is part of, or ''."""
+    """What the driver and the workers know.
+
+    Attributes:
+        config: of the training.
+        info: its data set.
+        folder: where the driver has it on a local disk.
+        parent: MLflow run of the sweep that it is part of; '': none.
+    """
 
     config: Config
     info: DatasetInfo
+    folder: Path
     parent: str = ""
 
     @property
@@ -61,14 +69,15 @@ class Job:
         return Sections(self.config.train, self.config.model, self.config.diffusion, self.config.text)
 
     @property
-    def folder(self) -> Path:
-        """Where the training is kept."""
-        return Path(self.config.training_dir)
+    def ray_dir(self) -> str:
+        """Where Ray keeps what it knows of the training: beside a mirror's pushes, not among them."""
+        config = self.config
+        return config.training_dir if storage.is_local(config.dir) else storage.join(config.dir, "ray")
 
     @property
     def run_key(self) -> str:
         """What makes this training one MLflow run: its folder, its settings and its data."""
-        facts = {"folder": str(self.folder), "settings": self.sections.fixed(), "dataset": self.info.identity}
+        facts = {"folder": self.config.training_dir, "settings": self.sections.fixed(), "dataset": self.info.identity}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -135,7 +144,8 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
     run.finish()
     losses = [row.values["val/noise"] for row in history if "val/noise" in row.values]
     steps, nodes = checkpoint.steps_done(job.folder), nodes or tuple(_record(job).get("nodes", ()))
-    summary = TrainSummary(steps, before, losses[0], losses[-1], run.run_id, str(best), name, version, nodes)
+    voice = str(best) if storage.is_local(job.config.dir) else f"{MODEL_SCHEME}{name}/{version}"
+    summary = TrainSummary(steps, before, losses[0], losses[-1], run.run_id, voice, name, version, nodes)
     record = {key: value for key, value in asdict(summary).items() if key != "history"} | {"run_key": job.run_key}
     storage.write_bytes(str(job.folder / "train.json"), json.dumps(record, indent=1).encode())
     print(
@@ -155,7 +165,7 @@ def recorded(job: Job, before: int) -> TrainSummary | None:
     if (record.pop("run_key", ""), record.get("steps")) != (job.run_key, before):
         return None
     try:
-        resolve_voice(f"models:/{record['model']}/{record['version']}", job.config.tracking_uri)
+        resolve_voice(f"{MODEL_SCHEME}{record['model']}/{record['version']}", job.config.tracking_uri)
     except TrackingError:
         return None
     record |= {"resumed_at": before, "nodes": tuple(record["nodes"])}

@@ -2,17 +2,24 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import ray
+
+from pipelines import runtime
 from wg2.checkpoint import VoiceInfo, check_voice
 from wg2.config import BookConfig, Config, SynthesizeConfig
+from wg2.errors import ConfigError
 from wg2.tracking import MODEL_SCHEME, resolve_voice
 from wg2.tracking.registry import Version, find_version
 
 if TYPE_CHECKING:
     from wg2 import Voice
+
+T = TypeVar("T")
 
 _FILES = ("voice.json", "model.safetensors")
 _WARM_UP_PHONES, _WARM_UP_FRAMES = 8, 20
@@ -46,6 +53,31 @@ def find_voice(name: str, config: Config) -> VoiceFiles:
     place = resolve_voice(version.address if version else name, config.tracking_uri)  # an alias may move meanwhile
     info = check_voice(place)
     return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES}, version)
+
+
+def starter(worker: type, voice: VoiceFiles, folder: str, settings: SynthesizeConfig | BookConfig) -> Callable[[], Any]:
+    """Starts an actor that speaks: `worker(voice, folder, settings)`; the voice lies in Ray's object store once."""
+    files = ray.put(voice)
+    actor: Any = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(worker)
+    return lambda: actor.remote(files, folder, settings)
+
+
+def pool_size(settings: SynthesizeConfig | BookConfig, section: str) -> int:
+    """As many actors as were asked for; a private Ray never grows, so there no more than it has.
+
+    Raises:
+        ConfigError: there is no GPU.
+    """
+    most = runtime.resources("GPU") if settings.use_gpu else runtime.cpus()
+    if not most:
+        raise ConfigError(f"{section}.use-gpu: got True, but this cluster has no GPU; leave it out to use the CPUs")
+    wanted = settings.workers or most
+    return wanted if runtime.joins_cluster() else min(wanted, most)
+
+
+def together(lines: Sequence[T], settings: SynthesizeConfig | BookConfig) -> Iterator[Sequence[T]]:
+    """What is spoken in one go: all on a GPU; on a CPU, where nothing is gained, one, whose time is then its own."""
+    yield from [lines] if settings.use_gpu else ([line] for line in lines)
 
 
 def open_voice(files: dict[str, bytes], settings: SynthesizeConfig | BookConfig) -> "Voice":

@@ -1,16 +1,20 @@
 """An S3 server (moto) in a process of its own, and a proxy before it that fails on purpose. On loopback by default."""
 
 import http.client
+import os
 import random
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 _SERVE = """
 from moto.server import ThreadedMotoServer
@@ -36,6 +40,20 @@ def moto(address: str = "127.0.0.1") -> Iterator[str]:
         process.stdin.close()
         process.stdout.close()
         process.wait(30)
+
+
+@contextmanager
+def bucket(url: str, name: str) -> Iterator[None]:
+    """S3 at `url` as this process and its children find it in their environment, with an empty bucket."""
+    keys = {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1", "REGION": "us-east-1",
+            "EC2_METADATA_DISABLED": "true", "ENDPOINT_URL": url}  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in [variable for variable in os.environ if variable.startswith("AWS_")]:
+            patch.delenv(variable)
+        for key, value in keys.items():
+            patch.setenv(f"AWS_{key}", value)
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{name}", method="PUT")):
+            yield
 
 
 @dataclass

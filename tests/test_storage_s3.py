@@ -1,6 +1,5 @@
 """storage.py and a data set on a real S3 server that answers late, with errors, or with half of what was asked for."""
 
-import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import small_set
-from s3_server import Faults, moto, proxy
+from s3_server import Faults, bucket, moto, proxy
 
 from wg2 import storage
+from wg2.checkpoint import Mirror, working_folder
 from wg2.config import CorpusConfig
-from wg2.errors import MissingError, StorageError
+from wg2.errors import CheckpointError, MissingError, StorageError
 
 BUCKET = "s3://voices"
 
@@ -24,29 +24,14 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def faults(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+def faults(server: str) -> Iterator[Faults]:
     """S3 as this process finds it in its environment, so far without a fault; an empty bucket."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    environment = {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1",
-                   "REGION": "us-east-1", "EC2_METADATA_DISABLED": "true"}  # fmt: skip
     faults = Faults()
-    with proxy(server, faults) as url:
-        for name, value in {**environment, "ENDPOINT_URL": url}.items():
-            monkeypatch.setenv(f"AWS_{name}", value)
+    with proxy(server, faults) as url, bucket(url, "voices"):
         files, _ = storage.filesystem(f"{BUCKET}/x")
-        storage_bucket(url)
         yield faults
         faults.rate = 0.0
         files.delete_dir_contents("voices")
-
-
-def storage_bucket(url: str) -> None:
-    import urllib.request
-
-    request = urllib.request.Request(f"{url}/voices", method="PUT")
-    with urllib.request.urlopen(request):
-        pass
 
 
 def test_objects_are_written_read_listed_and_deleted(faults: Faults):
@@ -171,3 +156,84 @@ def test_a_repaired_object_is_noticed(corpus: CorpusConfig):
     assert small_set.prepare(corpus, f"{BUCKET}/dataset").rejects == 1
     storage.write_bytes(f"{BUCKET}/corpus/DEMO-004.flac", good)
     assert small_set.prepare(corpus, f"{BUCKET}/dataset").rejects == 0
+
+
+# ------------------------------------------------------------------------------------------------ a training's folder
+
+
+def fill(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        storage.write_bytes(str(folder / name.replace("_", "/")), text.encode())
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {path: (folder / path).read_text() for path in storage.walk(str(folder))}
+
+
+def test_a_mirror_brings_a_folder_to_another_machine_under_faults_and_keeps_nothing_old(faults: Faults, tmp_path: Path):
+    faults.rate = 0.3
+    here, there = (Mirror(f"{BUCKET}/training", tmp_path / name) for name in ("here", "there"))
+    fill(here.folder, state_1="one", best_voice="a", history="1")
+    here.push()
+    there.fetch()
+    assert texts(there.folder) == {"state/1": "one", "best/voice": "a", "history": "1"}
+    fill(here.folder, state_2="two", history="1 2")
+    (here.folder / "state/1").unlink()
+    here.push()
+    there.fetch(lambda path: not path.startswith("best"))
+    assert texts(there.folder) == {"state/2": "two", "history": "1 2"}
+    there.fetch()
+    assert texts(there.folder) == texts(here.folder)
+    assert len(storage.walk(here.uri)) == 1 + 3
+    assert faults.seen
+
+
+@pytest.mark.usefixtures("faults")
+def test_a_push_that_was_killed_is_not_there_and_the_next_one_sweeps_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here, there = (Mirror(f"{BUCKET}/training", tmp_path / name) for name in ("here", "there"))
+    fill(here.folder, state_1="one", history="1")
+    here.push()
+    fill(here.folder, state_2="two", history="1 2")
+    real = storage.write_bytes
+
+    def killed(uri: str, data: bytes) -> None:
+        if uri.endswith("current.json"):
+            raise KeyboardInterrupt
+        real(uri, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            here.push()
+    there.fetch()
+    assert texts(there.folder) == {"state/1": "one", "history": "1"}
+    fill(there.folder, state_2="again", history="1 2")
+    there.push()
+    assert len(storage.walk(here.uri)) == 1 + 3
+    (tmp_path / "third").mkdir()
+    third = Mirror(here.uri, tmp_path / "third")
+    third.fetch()
+    assert texts(third.folder) == texts(there.folder)
+
+
+@pytest.mark.usefixtures("faults")
+def test_a_damaged_list_of_a_mirror_is_told_in_one_line(tmp_path: Path):
+    storage.write_bytes(f"{BUCKET}/training/current.json", b"[1]")
+    with pytest.raises(CheckpointError, match=r"training/current.json: damaged"):
+        Mirror(f"{BUCKET}/training", tmp_path).fetch()
+
+
+def test_a_folder_on_a_disk_is_its_own_mirror_and_one_on_s3_gets_a_new_empty_place(tmp_path: Path):
+    with working_folder(str(tmp_path / "mine"), "driver") as mirror:
+        assert mirror.folder == tmp_path / "mine"
+        mirror.fetch()
+        mirror.push()
+    for _ in range(2):  # the second finds what a killed process left
+        context = working_folder("s3://voices/training", "driver", str(tmp_path))
+        mirror = context.__enter__()
+        assert texts(mirror.folder) == {}
+        fill(mirror.folder, state_1="one")
+    context.__exit__(None, None, None)
+    assert not mirror.folder.exists()

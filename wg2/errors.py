@@ -20,6 +20,7 @@
     |   |   `-- TranscriptError  no transcript
     |   |-- PaceError        more or fewer phones a second than anybody speaks: another text, or a wrong rate
     |   `-- AlignmentError   words and sound that do not fit
+    |-- WorkerError          actors that die or fail again and again
     |-- DatasetError         a data set that breaks an invariant, is incomplete or does not match the model
     |-- ShapeError           tensors whose shapes do not fit
     |-- ScheduleError        a noise schedule that is not monotone, not in (0, 1) or does not end near the prior
@@ -53,6 +54,10 @@ class CorpusError(Wg2Error):
 
 class BookError(Wg2Error):
     """A book cannot be read, or holds nothing that can be spoken."""
+
+
+class WorkerError(Wg2Error):
+    """Actors die or fail again and again, and nothing comes of it."""
 
 
 class ListeningError(Wg2Error):

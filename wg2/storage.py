@@ -233,6 +233,19 @@ def scan(uri: str) -> Iterator[Listed]:
     return (Listed(info.base_name, info.type == fs.FileType.Directory, _version(info)) for info in infos)
 
 
+def walk(uri: str) -> list[str]:
+    """Paths, below a folder, of all files in it and in its folders, in no order; nothing when it is missing.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
+    files, path = filesystem(uri)
+    selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+    infos = _persist(uri, "cannot list", lambda: files.get_file_info(selector))
+    root = path.rstrip("/") + "/"
+    return [info.path.removeprefix(root) for info in infos if info.type == fs.FileType.File]
+
+
 def _scan_local(folder: str) -> Iterator[Listed]:
     try:
         with os.scandir(folder) as entries:

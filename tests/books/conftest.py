@@ -55,9 +55,9 @@ def spoken_book(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Spoke
     folder, config = tmp_path_factory.mktemp("book"), BookConfig()
     book = read_text(TEXT.encode(), "birds.txt")
     sentences = plan(book, config.max_characters)
-    narrator = Narrator(lambda text, seed: voice.say(text, 2, seed), None, 0, 1, 0.5)
+    narrator = Narrator(lambda sentences: [voice.say(text, 2, seed) for text, seed in sentences], None, 0, 1, 0.5)
     blocks = Blocks(f"{folder}/blocks")
-    takes = [narrator.narrate(sentence) for sentence in sentences]
+    takes = narrator.narrate(sentences)
     rows = {row.index: row for part in (takes[:3], takes[3:]) for row in blocks.commit(part, 24_000)}
     chapters = tuple(assemble(book, sentences, rows, blocks, config, 24_000, str(folder)))
     return SpokenBook(book, sentences, rows, blocks, folder, chapters, config)

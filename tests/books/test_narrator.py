@@ -1,6 +1,5 @@
 """A sentence is spoken until it is understood, by the recogniser that the job uses."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from wg2.alignment import Interval
 from wg2.audio import decode
-from wg2.books.narrator import Narrator, sentence_seed
+from wg2.books.narrator import Narrator, Say, sentence_seed
 from wg2.books.plan import Sentence
 from wg2.config import TextConfig
 from wg2.errors import TextError
@@ -45,10 +44,10 @@ def recogniser() -> Recogniser:
 
 
 @pytest.fixture
-def say(recorded: dict[str, Speech], sentences: list[Sentence]) -> Callable[[str, int], Speech]:
+def say(recorded: dict[str, Speech], sentences: list[Sentence]) -> Say:
     """A voice that speaks as recorded, but one sentence badly on its first seed, one on every seed, and one never."""
 
-    def say(text: str, seed: int) -> Speech:
+    def one(text: str, seed: int) -> Speech:
         index = [sentence.text for sentence in sentences].index(text)
         if index == UNSPEAKABLE:
             raise TextError("no pronounceable word")
@@ -57,12 +56,12 @@ def say(recorded: dict[str, Speech], sentences: list[Sentence]) -> Callable[[str
             return Speech(good.waveform[::-1].copy(), good.sampling_rate, (), (), good.words)
         return good
 
-    return say
+    return lambda wanted: [one(*sentence) for sentence in wanted]
 
 
 def test_a_sentence_that_failed_on_its_first_seed_is_spoken_again(say, sentences, recorded, recogniser):
     narrator = Narrator(say, recogniser.word_error_rate, SEED, attempts=3, max_wer=0.5)
-    takes = [narrator.narrate(sentence) for sentence in sentences]
+    takes = narrator.narrate(sentences)
     assert [take.attempt for take in takes[:2]] == [0, 1]
     assert [bool(take.problem) for take in takes] == [False, False, True, True]
     for take, sentence in zip(takes[:2], sentences, strict=False):
@@ -72,7 +71,7 @@ def test_a_sentence_that_failed_on_its_first_seed_is_spoken_again(say, sentences
 
 
 def test_after_the_last_attempt_the_best_one_is_kept_and_flagged(say, sentences, recogniser):
-    take = Narrator(say, recogniser.word_error_rate, SEED, attempts=2, max_wer=0.5).narrate(sentences[BAD_ALWAYS])
+    (take,) = Narrator(say, recogniser.word_error_rate, SEED, attempts=2, max_wer=0.5).narrate([sentences[BAD_ALWAYS]])
     assert take.wer is not None
     assert take.wer > 0.5
     assert "word error rate" in take.problem
@@ -80,13 +79,13 @@ def test_after_the_last_attempt_the_best_one_is_kept_and_flagged(say, sentences,
 
 
 def test_what_cannot_be_spoken_is_flagged_and_silent(say, sentences, recogniser):
-    take = Narrator(say, recogniser.word_error_rate, SEED, attempts=2, max_wer=0.5).narrate(sentences[UNSPEAKABLE])
+    (take,) = Narrator(say, recogniser.word_error_rate, SEED, attempts=2, max_wer=0.5).narrate([sentences[UNSPEAKABLE]])
     assert take.problem == "TextError: no pronounceable word"
     assert not len(take.waveform)
 
 
 def test_without_a_recogniser_the_first_attempt_stands(say, sentences):
-    take = Narrator(say, None, SEED, attempts=3, max_wer=0.5).narrate(sentences[BAD_ALWAYS])
+    (take,) = Narrator(say, None, SEED, attempts=3, max_wer=0.5).narrate([sentences[BAD_ALWAYS]])
     assert (take.attempt, take.wer, take.problem) == (0, None, "")
 
 

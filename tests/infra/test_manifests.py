@@ -232,9 +232,10 @@ def test_a_job_takes_its_flags_and_asks_for_what_its_cluster_can_have(manifest: 
         assert section.workers == cpus - 1  # an actor has a CPU, and one is left to Ray's own tasks
 
 
-def test_the_gpus_of_a_training_share_its_batch_evenly():
+def test_the_gpus_of_a_training_share_its_batch_evenly_and_it_goes_on_with_one():
     config = parsed(JOBS["cluster/train.yaml:RayJob/wg2-train"]).train
     assert config.batch_size % config.workers == 0
+    assert config.min_workers == 1
 
 
 def test_a_flag_that_no_program_takes_is_refused():

@@ -1,4 +1,4 @@
-"""Killing a job as a power cut would."""
+"""Killing a job, or a node of a cluster, as a power cut would."""
 
 import os
 import shutil
@@ -6,6 +6,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+
+from ray._private.node import Node
+
+NODES = 3
+NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
+"""Each node of the cluster that the kills are tried on."""
+
+
+def raylet(node: Node) -> subprocess.Popen:
+    """The process that everything else on a node descends from."""
+    return node.all_processes["raylet"][0].process
 
 
 def processes_of(session: int) -> dict[int, str]:

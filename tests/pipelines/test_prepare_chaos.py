@@ -12,22 +12,19 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from killing import wait_until
-from ray._private.node import Node
+from killing import NODE, NODES, raylet, wait_until
 from ray.cluster_utils import Cluster
 from recorded_prepare import recorded
 
 from pipelines import prepare as job
-from pipelines import runtime
 from wg2.config import load
 from wg2.dataset.discovery import Work
 from wg2.dataset.ledger import open_dataset
@@ -39,24 +36,8 @@ pytestmark = [
 ]
 
 SEEDS = range(int(os.environ.get("WG2_CHAOS_SEEDS", "1")))
-NODES, UNITS, WORKERS = 3, 20, 3
+UNITS, WORKERS = 20, 3
 FLAGS = ("--prepare.unit-utterances", "2", "--prepare.workers", str(WORKERS))
-NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Three nodes, to which jobs connect as to any cluster."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="wg2-", dir="/tmp") as folder:
-        patch.setenv("RAY_TMPDIR", folder)
-        running = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        for _ in range(NODES - 1):
-            running.add_node(**NODE)
-        patch.setenv("RAY_ADDRESS", running.address)
-        runtime.connect()
-        yield running
-        runtime.disconnect()
-        running.shutdown()
 
 
 def flags(folder: Path) -> list[str]:
@@ -107,13 +88,9 @@ def descendants(pid: int) -> list[int]:
     return [process for child in children for process in (int(child), *descendants(int(child)))]
 
 
-def raylet(node: Node) -> int:
-    return int(node.all_processes["raylet"][0].process.pid)
-
-
 def aligning(cluster: Cluster) -> list[int]:
     """Processes of the actors that make units."""
-    found = [pid for node in cluster.list_all_nodes() for pid in descendants(raylet(node))]
+    found = [pid for node in cluster.list_all_nodes() for pid in descendants(raylet(node).pid)]
     return [pid for pid in found if "MapBatches(" in title(pid)]
 
 
@@ -132,9 +109,9 @@ def kill_a_node(seed: int, cluster: Cluster) -> None:
     """SIGKILL all processes of one that is not the driver's, and aligns."""
     busy = set(aligning(cluster))
     others = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
-    trees = [(node, descendants(raylet(node))) for node in others]
+    trees = [(node, descendants(raylet(node).pid)) for node in others]
     node, tree = random.Random(seed).choice([(node, tree) for node, tree in trees if busy & {*tree}])
-    for pid in (raylet(node), *tree):
+    for pid in (raylet(node).pid, *tree):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     cluster.remove_node(node, allow_graceful=False)

@@ -9,7 +9,7 @@ import tiny_training
 import torch
 from tiny_training import sections
 
-from wg2 import config
+from wg2 import checkpoint, config
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader
 from wg2.errors import ConfigError, TrainingError
@@ -95,7 +95,7 @@ def test_the_head_is_saved_with_the_state_and_not_with_the_voice(info: DatasetIn
     of = sections(mel_weight=1.0)
     trainer = Trainer(of, info)
     trainer.train_step(batch)
-    state = trainer.save(tmp_path, {})
+    state = checkpoint.save_state(tmp_path, *trainer.snapshot({}))
     other = Trainer(of, info)
     other.restore(state)
     assert other.train_step(batch) == trainer.train_step(batch)

@@ -105,11 +105,12 @@ def test_a_killed_training_goes_on_bit_for_bit(info: DatasetInfo, whole: Path, t
     process.start()
     process.join()
     assert process.exitcode == 9
-    assert checkpoint.steps_done(tmp_path) == 6
+    reached = checkpoint.steps_done(tmp_path)
+    assert reached in (4, 6), "the state after 6 steps may not have been written yet"
     steps = []
     session = open_session(OF, info, tmp_path, lambda row, _: steps.append(row.step))
     session.run()
-    assert steps == [7, 8, 9, 10, 11, 12]
+    assert steps == list(range(reached + 1, 13))
     assert measured(tmp_path) == measured(whole)
     for name in ("best/model.safetensors", "checkpoints/step-00000012/state.safetensors"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
@@ -229,8 +230,8 @@ def test_another_hop_is_refused_with_both_numbers(info: DatasetInfo, tmp_path: P
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(info: DatasetInfo, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"train.batch_size: 4 windows cannot be shared evenly by train.workers=3"):
-        check(sections(workers=3), AUDIO, info, tmp_path)
+    with pytest.raises(ConfigError, match=r"train.batch_size: got 4 windows for 5 workers, wanted one for each"):
+        check(sections(workers=5), AUDIO, info, tmp_path)
 
 
 def test_a_resume_that_does_not_fit_is_refused_before_any_work(info: DatasetInfo, whole: Path):

@@ -12,6 +12,7 @@ import torch
 from tiny_training import sections, with_dropout
 from torch import Tensor, distributed, multiprocessing, nn
 
+from wg2 import checkpoint
 from wg2.config import AugmentConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, validation_batches
@@ -177,8 +178,9 @@ def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> No
         (2, {}),
         (2, {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}),
         (4, {"accumulate": 2}),
+        (5, {"augment": AugmentConfig(time_masks=2)}),
     ],
-    ids=["plain", "halo-mel-augment", "four-in-parts"],
+    ids=["plain", "halo-mel-augment", "four-in-parts", "uneven"],
 )
 def test_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, world_size: int, options: dict):
     # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
@@ -346,7 +348,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(info: DatasetInfo, tmp_path: Pat
     trainer, batches = Trainer(of, info), loader(info, of)
     for step in range(3):
         trainer.train_step(batches.batch(step))
-    state = trainer.save(tmp_path, {"best": 1.5})
+    state = checkpoint.save_state(tmp_path, *trainer.snapshot({"best": 1.5}))
     other = Trainer(of, info)
     assert other.restore(state)["best"] == 1.5
     for step in range(3, 6):
@@ -358,7 +360,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(info: DatasetInfo, tmp_path: Pat
 def state(info: DatasetInfo, tmp_path: Path) -> Path:
     trainer = Trainer(sections(), info)
     trainer.train_step(loader(info, sections()).batch(0))
-    return trainer.save(tmp_path, {})
+    return checkpoint.save_state(tmp_path, *trainer.snapshot({}))
 
 
 def test_what_does_not_touch_the_sums_may_change_on_resume(info: DatasetInfo, state: Path):

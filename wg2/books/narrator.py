@@ -1,4 +1,4 @@
-"""Speaking a sentence until it is understood.
+"""Speaking sentences until they are understood.
 
 The noise of a sentence follows from the book's seed, the sentence's number and the attempt, and from nothing else: so
 it is the same whichever worker speaks it, in whichever block, and however often the job was killed.
@@ -36,8 +36,8 @@ class Spoken(Protocol):
         """When each word is spoken."""
 
 
-Say = Callable[[str, int], Spoken]
-"""(text, seed) -> speech."""
+Say = Callable[[Sequence[tuple[str, int]]], Sequence[Spoken]]
+"""(text, seed) of some sentences -> the speech of each."""
 WordErrorRate = Callable[[NDArray[np.float32], int, Sequence[str]], float]
 """(waveform, sampling rate, words) -> how much of the words a recogniser did not hear, 0 for nothing."""
 
@@ -83,20 +83,29 @@ class Narrator:
         self._attempts = max(1, attempts) if hear else 1
         self._max_wer = max_wer
 
-    def narrate(self, sentence: Sentence) -> Take:
-        """The first attempt that is understood, else the best one, with the problem named."""
-        try:
-            takes = []
-            for attempt in range(self._attempts):
-                takes.append(self._take(sentence, attempt))
-                if not takes[-1].problem:
-                    return takes[-1]
-        except (TextError, AudioError) as error:
-            return Take(sentence.index, np.zeros(0, np.float32), problem=f"{type(error).__name__}: {error}")
-        return min(takes, key=lambda take: take.wer or 0.0)
+    def narrate(self, sentences: Sequence[Sentence]) -> list[Take]:
+        """Of each sentence the first attempt that is understood, else the best one, with the problem named."""
+        takes: dict[int, list[Take]] = {sentence.index: [] for sentence in sentences}
+        left = list(sentences)
+        for attempt in range(self._attempts):
+            for sentence, take in zip(left, self._attempt(left, attempt), strict=True):
+                takes[sentence.index].append(take)
+            left = [sentence for sentence in left if _may_be_better(takes[sentence.index][-1])]
+        return [_best(takes[sentence.index]) for sentence in sentences]
 
-    def _take(self, sentence: Sentence, attempt: int) -> Take:
-        speech = self._say(sentence.spoken, sentence_seed(self._seed, sentence.index, attempt))
+    def _attempt(self, sentences: Sequence[Sentence], attempt: int) -> list[Take]:
+        """A sentence that cannot be spoken has an empty take; the others are spoken without it."""
+        seeds = [sentence_seed(self._seed, sentence.index, attempt) for sentence in sentences]
+        try:
+            spoken = self._say([(sentence.spoken, seed) for sentence, seed in zip(sentences, seeds, strict=True)])
+            return [self._take(*pair, attempt) for pair in zip(sentences, spoken, strict=True)]
+        except (TextError, AudioError) as error:
+            if len(sentences) > 1:
+                return [take for sentence in sentences for take in self._attempt([sentence], attempt)]
+            problem = f"{type(error).__name__}: {error}"
+            return [Take(sentences[0].index, np.zeros(0, np.float32), problem=problem)]
+
+    def _take(self, sentence: Sentence, speech: Spoken, attempt: int) -> Take:
         wer = self._error_rate(speech)
         lufs = audio.loudness(speech.waveform, speech.sampling_rate)
         return Take(
@@ -120,6 +129,16 @@ class Narrator:
         if self._hear is None:
             return None
         return self._hear(speech.waveform, speech.sampling_rate, [word.label for word in speech.words])
+
+
+def _may_be_better(take: Take) -> bool:
+    """Whether another attempt may help: there is sound, and it was not understood."""
+    return bool(take.problem) and take.wer is not None
+
+
+def _best(takes: Sequence[Take]) -> Take:
+    """The last one, if it was understood, else the one that was understood best."""
+    return takes[-1] if not takes[-1].problem else min(takes, key=lambda take: take.wer or 0.0)
 
 
 def sentence_seed(book_seed: int, index: int, attempt: int = 0) -> int:

@@ -42,6 +42,10 @@ class Sentence:
     kind: Kind
     pause: Pause
 
+    def __str__(self) -> str:
+        """What a message calls it."""
+        return f"sentence {self.index + 1}"
+
     @property
     def spoken(self) -> str:
         """What the voice is given: a title that is a bare number says what it numbers ('IV' alone would be letters)."""

@@ -4,6 +4,8 @@
     state folder    state.safetensors                     state.json                 what a resumed training loads
     history.jsonl   one line for each logged step                                    what reports and MLflow show
 
+`Mirror` keeps a training's folder on S3.
+
 A folder is written beside its place under a hidden name, flushed to the disk and renamed: it is there whole or not at
 all. The JSON holds the SHA-256 of the tensors and of its own facts, so a damaged file is refused too.
 
@@ -11,6 +13,7 @@ Torch is imported where tensors are read or written: who wants facts only (a job
 """
 
 from wg2.checkpoint.history import MetricRow, append_history, cut_history, read_history, saved_history, steps_done
+from wg2.checkpoint.mirror import Mirror, working_folder
 from wg2.checkpoint.states import (
     latest_state,
     list_states,
@@ -35,6 +38,7 @@ from wg2.checkpoint.voice import (
 
 __all__ = [
     "MetricRow",
+    "Mirror",
     "TunedSchedule",
     "VoiceInfo",
     "append_history",
@@ -57,4 +61,5 @@ __all__ = [
     "steps_done",
     "store_schedule",
     "weights_digest",
+    "working_folder",
 ]

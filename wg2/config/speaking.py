@@ -25,8 +25,9 @@ class SynthesizeConfig:
     """Speak the data set's held-out sentences with the recordings' own durations (copy-synthesis)."""
     steps: tuple[int, ...] = (1000, 50, 25, 12, 6)
     """Numbers of denoising steps, each spoken for every sentence; one that is given twice counts once."""
-    sampler: Sampler = "ddpm"
-    """The rule of a denoising step: DDPM ancestral (the paper's), DDIM, DPM-Solver++(2M) or UniPC."""
+    sampler: tuple[Sampler, ...] = ("ddpm",)
+    """The rules of a denoising step, each at every number of steps: DDPM ancestral (the paper's), DDIM,
+    DPM-Solver++(2M), UniPC."""
     limit: int = 0
     """Speak only the first N sentences; 0 speaks all."""
     workers: int = 0
@@ -60,10 +61,13 @@ class SynthesizeConfig:
             ConfigError: no step count, one below 2, a pace that is not positive, a negative number, or blank text.
         """
         object.__setattr__(self, "steps", tuple(dict.fromkeys(self.steps)))
+        object.__setattr__(self, "sampler", tuple(dict.fromkeys(self.sampler)))
         if self.text and not self.text.strip():
             raise ConfigError(f"synthesize.text: got {self.text!r}, wanted words; leave it out for held-out sentences")
         if not self.steps or min(self.steps) < 2:
             raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
+        if not self.sampler:
+            raise ConfigError("synthesize.sampler: got none, wanted one or more")
         if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
         if self.true_durations and (self.text or self.text_file or self.pace != 1.0):

@@ -93,6 +93,8 @@ class TrainConfig:
     """Held-out utterances, 5 s of each, spoken and drawn at each validation for ear and eye; 0: none."""
     workers: int = 1
     """Processes that train together."""
+    min_workers: int = 0
+    """Go on with as few while a cluster has no room for all, and grow when it has; 0: wait for all. Sums differ."""
     use_gpu: bool = False
     """Give each worker a GPU."""
     threads: int = 1
@@ -100,7 +102,8 @@ class TrainConfig:
     loader_workers: int = 0
     """Processes that prepare a worker's batches ahead of time, each with a CPU; 0: the worker itself, step by step."""
     cache_dir: str = ""
-    """Local folder, on each node, for copies of shards that lie on S3; empty: none, read over the network again."""
+    """Local folder, on each node, for what lies on S3: copies of shards (empty: none), and a training's checkpoints
+    (empty: the system's folder for temporary files)."""
     bf16: bool = False
     """Compute in bfloat16 where that is safe."""
     compile: bool = False
@@ -121,7 +124,7 @@ class TrainConfig:
         check_ranges("train", self, {**dict.fromkeys(counts, (1, inf)), "quality_steps": (2, inf)})
         check_ranges("train", self, dict.fromkeys(free, (0, inf)))
         check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))
-        check_ranges("train", self, {"weight_decay": (0, 1)})
+        check_ranges("train", self, {"weight_decay": (0, 1), "min_workers": (0, self.workers)})
         check_ranges("train", self, {"learning_rate": (TINY, inf), "clip_norm": (TINY, inf), "ema_decay": (0, 1)})
 
 

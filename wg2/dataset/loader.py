@@ -8,9 +8,11 @@ long enough, at the edges too: so it needs no mask inside the decoder, and the f
 wherever the utterance has them.
 """
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -174,15 +176,27 @@ class WindowLoader:
             rank: of the training worker.
             world_size: of how many.
             processes: that prepare them ahead of time, beside this one; 0: this one does. They end with it, however
-                it ends: each looks every few seconds whether its parent is still there.
+                it ends.
         """
         # A fork of a process with threads may hang; a fork server and what it forks would keep each other alive.
-        context = get_context("spawn") if processes else None
+        context = multiprocessing.get_context("spawn") if processes else None
         loader = DataLoader(
             _Steps(self, rank, world_size), batch_size=None, sampler=steps, num_workers=processes,
             prefetch_factor=_AHEAD if processes else None, multiprocessing_context=context,
+            worker_init_fn=_end_with_parent if processes else None,
         )  # fmt: skip
         yield from loader
+
+
+def _end_with_parent(_worker: int) -> None:
+    """Torch looks for the parent that a process had when it was ready: one that was dead by then is never missed."""
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,17 @@ class Windows:
     starts: NDArray[np.int64]
 
 
+def share_of(batch_size: int, rank: int, world_size: int) -> range:
+    """The places in the whole batch that worker `rank` of `world_size` takes; shares differ by one window at most.
+
+    Raises:
+        ConfigError: there are fewer windows than workers.
+    """
+    if batch_size < world_size:
+        raise ConfigError(f"train.batch_size: got {batch_size} windows for {world_size} workers, wanted one for each")
+    return range(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
+
+
 @dataclass(frozen=True)
 class BatchPlan:
     """Which windows each step trains on.
@@ -55,13 +66,10 @@ class BatchPlan:
         """The windows of a step (counted from 0) that worker `rank` of `world_size` takes: a run of the whole batch.
 
         Raises:
-            ConfigError: `batch_size` is no multiple of `world_size`: the workers' gradients would weigh differently.
+            ConfigError: there are fewer windows than workers.
         """
-        share, rest = divmod(self.batch_size, world_size)
-        if rest:
-            raise ConfigError(f"train.batch_size={self.batch_size} cannot be shared evenly by {world_size} workers")
-        first = step * self.batch_size + rank * share
-        places = np.arange(first, first + share)
+        share = share_of(self.batch_size, rank, world_size)
+        places = step * self.batch_size + np.arange(share.start, share.stop)
         epochs, positions = np.divmod(places, len(self._lengths))
         rows, starts = np.empty_like(places), np.empty_like(places)
         for epoch in np.unique(epochs):

@@ -65,9 +65,10 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class SynthesisFacts:
-    """One step count: median real-time factor (seconds of computing for a second of speech) and files written."""
+    """One step count with one sampler: median real-time factor (seconds of computing for a second of speech), files."""
 
     steps: int
+    sampler: str
     rtf: float
     files: int
 

@@ -10,7 +10,6 @@ another row's audio.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,11 +17,10 @@ from statistics import median
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wg2 import storage
 from wg2.dataset.schema import REJECT_SCHEMA
-from wg2.errors import StorageError
+from wg2.evaluation.tables import read_rows, write_rows
 
 _WORD = pa.struct([("word", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
 
@@ -53,6 +51,7 @@ RESULT_SCHEMA = pa.schema([
 `peak_mib` the most memory that its actor ever had, MiB."""
 
 _REJECTS = REJECT_SCHEMA.append(pa.field("key", pa.string())).append(pa.field("wav", pa.string()))
+_REMEDY = "delete it, and its sentences are spoken again"
 _FINAL = ("TextError",)  # trying again gives the same; anything else (memory, a lost disk) may not
 
 
@@ -83,6 +82,10 @@ class Task:
     bf16: bool = False
     phones: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        """What a message calls it."""
+        return f"{self.utt_id} at {self.steps} steps"
 
     @property
     def key(self) -> str:
@@ -124,8 +127,8 @@ class Results:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._rows = _read(storage.join(folder, "results.parquet"))
-        self._rejects = _read(storage.join(folder, "rejects.parquet"))
+        self._rows = read_rows(storage.join(folder, "results.parquet"), _REMEDY)
+        self._rejects = read_rows(storage.join(folder, "rejects.parquet"), _REMEDY)
 
     def pending(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks that are neither spoken nor refused for good."""
@@ -190,18 +193,5 @@ def median_rtf(rows: Iterable[dict[str, Any]]) -> float:
     return float(median(values)) if values else float("nan")
 
 
-def _read(uri: str) -> list[dict[str, Any]]:
-    if not storage.exists(uri):
-        return []
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(storage.read_bytes(uri))).to_pylist()
-    except pa.ArrowException as error:
-        raise StorageError(f"{uri}: damaged ({error}); delete it, and its sentences are spoken again") from error
-    return rows
-
-
 def _write(uri: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
-    ordered = sorted(rows, key=lambda row: (row["wav"], row["key"]))
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(ordered, schema=schema), buffer)
-    storage.write_bytes(uri, buffer.getvalue())
+    write_rows(uri, sorted(rows, key=lambda row: (row["wav"], row["key"])), schema)

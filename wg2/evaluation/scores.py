@@ -5,21 +5,20 @@ again. The rows of other voices stay: a candidate is compared with a champion th
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wg2 import storage
-from wg2.errors import StorageError
 from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.results import has_true_durations
+from wg2.evaluation.tables import read_rows, write_rows
 
 _VERSION = 1  # of the metrics' definitions: another one, and everything is scored again
+_REMEDY = "delete it, and the files are scored again"
 
 SCORE_SCHEMA = pa.schema([
     ("key", pa.string()),
@@ -87,7 +86,7 @@ class Scores:
 
     def __init__(self, folder: str) -> None:
         self._uri = storage.join(folder, "metrics.parquet")
-        self._rows = {row["key"]: row for row in _read(self._uri)}
+        self._rows = {row["key"]: row for row in read_rows(self._uri, _REMEDY)}
 
     def pending(self, tasks: Iterable[ScoreTask]) -> list[ScoreTask]:
         """The tasks that have no row."""
@@ -103,10 +102,7 @@ class Scores:
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
-        ordered = [self._rows[key] for key in sorted(self._rows)]
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(ordered, schema=SCORE_SCHEMA), buffer)
-        storage.write_bytes(self._uri, buffer.getvalue())
+        write_rows(self._uri, [self._rows[key] for key in sorted(self._rows)], SCORE_SCHEMA)
 
 
 def label(row: Mapping[str, Any]) -> str:
@@ -126,13 +122,3 @@ def files_of(folder: str, utt_ids: Iterable[str]) -> dict[str, str]:
               for name in utt_ids}  # fmt: skip
     found = {name: [uri for uri in uris if uri in present] for name, uris in places.items()}
     return {name: uris[0] for name, uris in found.items() if uris}
-
-
-def _read(uri: str) -> list[dict[str, Any]]:
-    if not storage.exists(uri):
-        return []
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(storage.read_bytes(uri))).to_pylist()
-    except pa.ArrowException as error:
-        raise StorageError(f"{uri}: damaged ({error}); delete it, and the files are scored again") from error
-    return rows

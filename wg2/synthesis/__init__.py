@@ -10,11 +10,12 @@ order differ by rounding: 1e-4 of full scale at most.
 """
 
 from wg2.synthesis.decoding import batches, within_range
-from wg2.synthesis.sentences import Sentence, split_sentences
+from wg2.synthesis.sentences import Line, Sentence, split_sentences
 from wg2.synthesis.speech import Speech, word_intervals
 from wg2.synthesis.voice import Voice, load_voice
 
 __all__ = [
+    "Line",
     "Sentence",
     "Speech",
     "Voice",

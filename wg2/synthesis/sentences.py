@@ -14,6 +14,25 @@ _SENTENCE_ENDS = (".", "?", "!")
 
 
 @dataclass(frozen=True)
+class Line:
+    """What `Voice.say` speaks in one go.
+
+    Attributes:
+        text: what to say, any number of sentences.
+        seed: of the noise, >= 0.
+        pace: 2.0 speaks twice as fast.
+        durations: frames of each token, instead of the voice's own choice.
+        phones: tokens to speak instead of `text`, as one sentence.
+    """
+
+    text: str = ""
+    seed: int = 0
+    pace: float = 1.0
+    durations: Sequence[int] | None = None
+    phones: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Sentence:
     """A sentence ready for the model.
 

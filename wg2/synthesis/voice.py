@@ -6,7 +6,7 @@ Shapes: B sentences, N tokens, T frames, S samples, C channels.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from wg2.diffusion.schedule import Schedule, custom_schedule, inference_schedule
 from wg2.errors import CheckpointError, ConfigError, ScheduleError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.synthesis.decoding import Manner, Prepared, batches, decode, padded
-from wg2.synthesis.sentences import Sentence, check, split_sentences, with_durations
+from wg2.synthesis.sentences import Line, Sentence, check, split_sentences, with_durations
 from wg2.synthesis.speech import Speech, join, word_intervals
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
@@ -102,10 +102,26 @@ class Voice:
             CheckpointError: what the voice speaks is not finite.
             ScheduleError: more steps than the voice was trained with, or an unknown sampler.
         """
+        return self.say_all([Line(text, seed, pace, durations, phones)], steps, sampler)[0]
+
+    def say_all(self, lines: Sequence[Line], steps: int = 50, sampler: Sampler = "ddpm") -> list[Speech]:
+        """Speak texts, sentences of about one length together: faster on a GPU. Each comes out as from `say`.
+
+        Args:
+            lines: any number; what they say is what `say` takes.
+            steps: denoising steps, at least 2.
+            sampler: the rule of a step.
+        Returns:
+            In the order of `lines`.
+        Raises:
+            Wg2Error: what `say` raises, of the first line that cannot be spoken.
+        """
         manner = self._manner(steps, sampler)
-        sentences = self._sentences(text, phones, durations)
-        parts = self._prepare([replace(sentence, seed=seed, pace=pace) for sentence in sentences])
-        return join(self._decode(self._one_after_the_other(parts), manner))
+        texts = [self._line(line) for line in lines]
+        parts = iter(self._prepare([sentence for sentences in texts for sentence in sentences]))
+        placed = [self._one_after_the_other(list(islice(parts, len(sentences)))) for sentences in texts]
+        spoken = iter(self._decode([part for group in placed for part in group], manner))
+        return [join(list(islice(spoken, len(sentences)))) for sentences in texts]
 
     def stream(
         self,
@@ -120,8 +136,8 @@ class Voice:
         """The same as `say`, one sentence after the other: put together they are what `say` gives, but for rounding."""
         manner = self._manner(steps, sampler)
         start = 0
-        for sentence in self._sentences(text, phones, durations):
-            (speech,) = self._decode(self._prepare([replace(sentence, seed=seed, start=start, pace=pace)]), manner)
+        for sentence in self._line(Line(text, seed, pace, durations, phones)):
+            (speech,) = self._decode(self._prepare([replace(sentence, start=start)]), manner)
             start += len(speech.waveform)
             yield speech
 
@@ -164,12 +180,14 @@ class Voice:
     def _manner(self, steps: int, sampler: Sampler) -> Manner:
         return Manner(self.schedule(steps, sampler), sampler, self.chunk_frames)
 
-    def _sentences(self, text: str, phones: Sequence[str] | None, durations: Sequence[int] | None) -> list[Sentence]:
-        if phones is not None:
-            sentences = [Sentence(tuple(phones))]
+    def _line(self, line: Line) -> list[Sentence]:
+        if line.phones is not None:
+            sentences = [Sentence(tuple(line.phones))]
         else:
-            sentences = [self._sentence(words) for words in split_sentences(self.frontend.words(text))]
-        return sentences if durations is None else with_durations(sentences, durations)
+            sentences = [self._sentence(words) for words in split_sentences(self.frontend.words(line.text))]
+        if line.durations is not None:
+            sentences = with_durations(sentences, line.durations)
+        return [replace(sentence, seed=line.seed, pace=line.pace) for sentence in sentences]
 
     def _sentence(self, words: Sequence[Word]) -> Sentence:
         """In phones that this voice knows, as far as it knows a relative of each."""

@@ -1,15 +1,17 @@
-"""The parts of a training step: learning rate, moving average, batch norm over all workers.
+"""The parts of a training step: learning rate, moving average, what workers tell each other, batch norm over all.
 
 Shapes: M valid positions of a worker's share, C channels.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from wg2.config import TrainConfig
+
+T = TypeVar("T")
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -40,6 +42,15 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1.0 - decay)
     for mine, new in zip(averaged.buffers(), model.buffers(), strict=True):
         mine.copy_(new)
+
+
+def from_leader(value: T, world_size: int) -> T:
+    """Worker 0's value, on every worker: only worker 0 needs the disk."""
+    if world_size == 1:
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 class _SumOverWorkers(torch.autograd.Function):

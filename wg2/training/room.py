@@ -71,7 +71,7 @@ def check_gpu(config: TrainConfig, count: int, window_bytes: int, free: int) -> 
     Raises:
         ConfigError: the batch does not fit.
     """
-    share = math.ceil(config.batch_size / config.workers / config.accumulate)
+    share = math.ceil(config.batch_size / _fewest(config) / config.accumulate)
     wanted = count * _RESIDENT + share * window_bytes
     fits = max(0, int(((1 - _SPARE) * free - count * _RESIDENT) // window_bytes))
     line = f"{share} windows of {config.window_frames} frames at once want {wanted / 1e9:.1f} GB of a GPU"
@@ -83,8 +83,13 @@ def check_gpu(config: TrainConfig, count: int, window_bytes: int, free: int) -> 
 def _suggestion(config: TrainConfig, fits: int) -> str:
     if not fits:
         return "not one fits: a smaller model, or shorter windows (train.window_frames)"
-    parts = math.ceil(config.batch_size / config.workers / fits)
-    return f"about {fits} fit: --train.batch-size {fits * config.workers}, or --train.accumulate {parts}"
+    parts = math.ceil(config.batch_size / _fewest(config) / fits)
+    return f"about {fits} fit: --train.batch-size {fits * _fewest(config)}, or --train.accumulate {parts}"
+
+
+def _fewest(config: TrainConfig) -> int:
+    """Workers that the batch may have to be shared by."""
+    return config.min_workers or config.workers
 
 
 def window_bytes(model: ModelConfig, num_tokens: int, frames: int, bf16: bool) -> int:

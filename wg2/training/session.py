@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,9 +13,12 @@ from wg2.checkpoint import MetricRow
 from wg2.config import AudioConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
-from wg2.errors import ConfigError, DatasetError
+from wg2.dataset.plan import share_of
+from wg2.errors import DatasetError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
+from wg2.training.background import Background, Job
+from wg2.training.parts import from_leader
 from wg2.training.room import check_disk, check_gpu, parameters, window_bytes
 from wg2.training.samples import LONGEST_S, write_samples
 from wg2.training.settings import Sections, check_state
@@ -22,11 +26,13 @@ from wg2.training.start import start_from
 from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
-"""Told each step's row, and whether everything up to it is saved; on all workers."""
+"""Told each step's row, and whether everything up to it is being saved; on all workers."""
 
 Leaving = Callable[[], bool]
 """Whether a machine is about to be taken away; all workers ask alike, and get the same answer."""
 
+Saved = Callable[[], None]
+"""Told that the folder holds a new state."""
 
 _BEST_BY = {"spectral": "val/spectral_db", "noise": "val/noise"}
 """The metric whose least value makes the best voice, by `train.best_by`."""
@@ -52,6 +58,7 @@ class Session:
         folder: Path,
         report: Report,
         leaving: Leaving = lambda: False,
+        saved: Saved = lambda: None,
     ) -> None:
         """Resume from the newest complete state in `folder`; without one, begin with `train.init` or at random.
 
@@ -64,22 +71,24 @@ class Session:
             folder: of this training; worker 0 writes in it.
             report: told each step's row.
             leaving: asked every `log_every` steps; at its first yes the state is saved at once.
+            saved: worker 0 calls it when a state is in `folder`, beside the steps that follow.
         """
-        self.leaving, self.warned = leaving, False
+        self.leaving, self.warned, self.saved = leaving, False, saved
+        self.background = Background()
         self.trainer, self.batches, self.folder, self.report = trainer, batches, folder, report
         self.held_out, self.spoken, self.samples = held_out, spoken, samples
         self.leads, self.pending = trainer.rank == 0, list[MetricRow]()
         self.best = math.inf
-        state = checkpoint.latest_state(folder / "checkpoints")
-        if state is not None:
-            facts = trainer.restore(state)
-            counts = facts.get("best_by") == trainer.config.best_by and (folder / "best").exists()
+        facts = trainer.restore(checkpoint.latest_state(folder / "checkpoints"))
+        if facts is not None:
+            kept = from_leader((folder / "best").exists(), trainer.world_size)
+            counts = kept and facts.get("best_by") == trainer.config.best_by
             self.best = facts["best"] if counts and facts["best"] is not None else math.inf
         elif trainer.config.init:
             trainer.start_from(folder / "init")
         if self.leads:
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint.cut_history(folder / "history.jsonl", trainer.step if state else -1)
+            checkpoint.cut_history(folder / "history.jsonl", trainer.step if facts else -1)
 
     def run(self) -> None:
         """Train to `steps`.
@@ -91,28 +100,33 @@ class Session:
         config = self.trainer.config
         if self.trainer.step == 0:
             self._log(self._validate())
-        started = time.perf_counter()
-        for batch in self.batches(range(self.trainer.step, config.steps)):
-            waited = time.perf_counter() - started
-            values = self.trainer.train_step(batch)
-            took = time.perf_counter() - started
-            values |= {"throughput/audio_s_per_s": self._audio_s(batch) / took, "throughput/waiting": waited / took}
-            values |= gpu_memory(self.trainer.device)
-            self._after(values)
-            started = time.perf_counter()
+        try:
+            for batch, waited in timed(self.batches(range(self.trainer.step, config.steps))):
+                started = time.perf_counter()
+                values = self.trainer.train_step(batch)
+                took = waited + time.perf_counter() - started
+                values |= {"throughput/audio_s_per_s": self._audio_s(batch) / took, "throughput/waiting": waited / took}
+                self._after(values | gpu_memory(self.trainer.device))
+        finally:
+            self.background.wait()
 
     def _after(self, values: dict[str, float]) -> None:
         step, config = self.trainer.step, self.trainer.config
-        last = step == config.steps
-        validates, saves = last or step % config.validate_every == 0, last or step % config.checkpoint_every == 0
-        saves = self._hurries() or saves
+        last, hurries = step == config.steps, self._hurries()
+        validates = last or step % config.validate_every == 0
+        saves = last or hurries or step % config.checkpoint_every == 0
+        jobs: list[Job] = []
         if validates:
             values |= self._validate()
             self._keep_samples()
-            self._keep_best(values[_BEST_BY[config.best_by]])
+            jobs += self._best_voice(values[_BEST_BY[config.best_by]])
         row = self._log(values, keep=validates or saves or step % config.log_every == 0)
         if saves:
-            self._save()
+            jobs += self._state()
+        if jobs and self.leads:
+            self.background.submit(*jobs)
+        if last or hurries:
+            self.background.wait()
         self.report(row, saves)
 
     def _validate(self) -> dict[str, float]:
@@ -124,8 +138,8 @@ class Session:
     def _keep_samples(self) -> None:
         trainer = self.trainer
         if self.leads:
+            info = trainer.voice_info()
             for batch in self.samples():
-                _, info = trainer.voice()
                 steps, place = trainer.config.quality_steps, self.folder / "samples"
                 write_samples(trainer.averaged, info, batch.to(trainer.device), steps, place)
 
@@ -142,26 +156,40 @@ class Session:
             self.pending.append(row)
         return row
 
-    def _keep_best(self, loss: float) -> None:
-        """The voice is written before the state that knows of it: a kill in between repeats it, and changes nothing."""
-        if loss < self.best:
-            self.best = loss
-            if self.leads:
-                checkpoint.save_voice(self.folder / "best", *self.trainer.voice())
+    def _best_voice(self, loss: float) -> list[Job]:
+        """Writes the best voice so far, before the state that knows of it: after a kill in between it is repeated."""
+        if loss >= self.best:
+            return []
+        self.best = loss
+        return [partial(checkpoint.save_voice, self.folder / "best", *self.trainer.voice())] if self.leads else []
 
-    def _save(self) -> None:
-        """History first: rows beyond the newest state are cut when a training resumes."""
-        if self.leads:
-            checkpoint.append_history(self.folder / "history.jsonl", self.pending)
-            best = self.best if math.isfinite(self.best) else None
-            self.trainer.save(self.folder / "checkpoints", {"best": best, "best_by": self.trainer.config.best_by})
-            checkpoint.prune_states(self.folder / "checkpoints", self.trainer.config.keep_checkpoints)
-        self.pending = []
+    def _state(self) -> list[Job]:
+        """Writes the history, then the state: rows beyond the newest state are cut when a training resumes."""
+        rows, self.pending = self.pending, []
+        if not self.leads:
+            return []
+        best, config = self.best if math.isfinite(self.best) else None, self.trainer.config
+        snapshot = self.trainer.snapshot({"best": best, "best_by": config.best_by})
+        states = self.folder / "checkpoints"
+        return [
+            partial(checkpoint.append_history, self.folder / "history.jsonl", rows),
+            partial(checkpoint.save_state, states, *snapshot),
+            partial(checkpoint.prune_states, states, config.keep_checkpoints),
+            self.saved,
+        ]
 
     def _audio_s(self, batch: Batch) -> float:
         """Seconds of audio scored in the whole batch, taking the other workers' shares to be like this one's."""
         samples = float(batch.scored_frames.sum()) * self.trainer.info.samples_per_frame
         return samples * self.trainer.world_size / self.trainer.info.sampling_rate
+
+
+def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch with the seconds that it was waited for."""
+    started = time.perf_counter()
+    for batch in batches:
+        yield batch, time.perf_counter() - started
+        started = time.perf_counter()
 
 
 def gpu_memory(device: torch.device) -> dict[str, float]:
@@ -180,6 +208,7 @@ def open_session(
     world_size: int = 1,
     device: torch.device | str = "cpu",
     leaving: Leaving = lambda: False,
+    saved: Saved = lambda: None,
 ) -> Session:
     """The training of a data set in a folder, as one worker sees it; arguments as for `Trainer` and `Session`.
 
@@ -207,6 +236,7 @@ def open_session(
         folder,
         report,
         leaving,
+        saved,
     )
 
 
@@ -243,7 +273,7 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             shard, a split or a phone is missing, or it has several speakers and none was chosen.
         TrainingError: the newest state was trained with other settings.
         CheckpointError: the newest state is damaged, or the disk has no room for the next ones.
-        ConfigError: the workers cannot share a batch evenly.
+        ConfigError: there are more workers than windows in a batch.
     """
     state = checkpoint.latest_state(folder / "checkpoints")
     if state is not None:
@@ -258,11 +288,7 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             f"{info.root}: samples_per_frame: got {info.samples_per_frame}, the model's upsample factors "
             f"{sections.model.decoder.upsample_factors} make {sections.model.samples_per_frame}; prepare again"
         )
-    if sections.train.batch_size % sections.train.workers:
-        raise ConfigError(
-            f"train.batch_size: {sections.train.batch_size} windows cannot be shared evenly by "
-            f"train.workers={sections.train.workers}"
-        )
+    share_of(sections.train.batch_size, 0, sections.train.workers)
     _check_rows(info, sections.train.speaker)
     check_disk(parameters(sections.model, len(info.phones) + 1), sections.train.keep_checkpoints, folder)
 

@@ -5,7 +5,7 @@ Shapes: B windows of a worker, N tokens, S samples.
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from wg2 import checkpoint
 from wg2.checkpoint import VoiceInfo
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
+from wg2.dataset.plan import share_of
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
@@ -25,7 +26,7 @@ from wg2.errors import TrainingError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.augment import draw_masks
 from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
-from wg2.training.parts import average_decay, learning_rate, synchronise_norms, update_average
+from wg2.training.parts import average_decay, from_leader, learning_rate, synchronise_norms, update_average
 from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
@@ -74,12 +75,14 @@ class Trainer:
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def start_from(self, voice: Path) -> None:
-        """Take over what fits of a voice; see `wg2.training.start`.
+        """Take over what fits of a voice, which worker 0 reads; see `wg2.training.start`.
 
         Raises:
             CheckpointError: there is no readable voice, or nothing of it fits.
         """
-        start_from(self.model, self.info.phones, voice)
+        if self.rank == 0:
+            start_from(self.model, self.info.phones, voice)
+        self.model.load_state_dict(from_leader(_copies(self.model.state_dict()), self.world_size))
         self.averaged.load_state_dict(self.model.state_dict())
 
     def train_step(self, batch: Batch) -> dict[str, float]:
@@ -143,9 +146,9 @@ class Trainer:
         total, count = self._sum(sums).tolist()
         return {"val/spectral_db": total / count}
 
-    def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
-        """The averaged weights and what is to be known about them."""
-        info = VoiceInfo(
+    def voice_info(self) -> VoiceInfo:
+        """What is to be known about the averaged weights."""
+        return VoiceInfo(
             model=self.sections.model,
             diffusion=self.sections.diffusion,
             text=self.sections.text,
@@ -155,10 +158,17 @@ class Trainer:
             step=self.step,
             dataset=self.info.identity,
         )
-        return self.averaged.state_dict(), info
 
-    def save(self, root: Path, facts: dict[str, Any]) -> Path:
-        """Write the state below `root`; see `wg2.checkpoint`. `facts` are the loop's own."""
+    def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
+        """The averaged weights, copied to the CPU, and what is to be known about them."""
+        return _copies(self.averaged.state_dict()), self.voice_info()
+
+    def snapshot(self, facts: dict[str, Any]) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+        """What `checkpoint.save_state` writes, copied to the CPU: training may go on meanwhile.
+
+        Args:
+            facts: the loop's own.
+        """
         moments = self.optimizer.state_dict()["state"]
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
@@ -169,11 +179,13 @@ class Trainer:
             "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
             "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
         }  # fmt: skip
-        return checkpoint.save_state(root, self.step, tensors, {**own, **facts})
+        return self.step, _copies(tensors), {**own, **facts}
 
-    def restore(self, folder: Path) -> dict[str, Any]:
-        """Continue from a state that `save` wrote, at any number of workers.
+    def restore(self, folder: Path | None) -> dict[str, Any] | None:
+        """Continue from a saved state, at any number of workers. Worker 0 reads it, and tells the others.
 
+        Args:
+            folder: the state; worker 0's counts. None: there is none, and nothing happens.
         Returns:
             The state's facts.
         Raises:
@@ -181,7 +193,11 @@ class Trainer:
             DatasetError: it was trained on another data set or inventory.
             TrainingError: it was trained with other settings.
         """
-        tensors, facts = checkpoint.load_state(folder)
+        state = (folder, *checkpoint.load_state(folder)) if folder and self.rank == 0 else None
+        state = from_leader(state, self.world_size)
+        if state is None:
+            return None
+        folder, tensors, facts = state
         check_state(facts, self.sections, self.info, folder)
         where = str(folder / "state.safetensors")
         checkpoint.load_weights(self.model, _below(tensors, "model/"), where)
@@ -263,9 +279,14 @@ class Trainer:
             yield rows, losses
 
     @property
+    def _places(self) -> range:
+        """Of this worker's windows in the whole batch."""
+        return share_of(self.config.batch_size, self.rank, self.world_size)
+
+    @property
     def _part(self) -> int:
         """Windows of a part."""
-        return math.ceil(self.config.batch_size / self.world_size / self.config.accumulate)
+        return math.ceil(len(self._places) / self.config.accumulate)
 
     def _mel_loss(self, head: nn.Module, batch: Batch, features: Tensor) -> Tensor:
         wanted = log_mel(batch.waveform, self.info.samples_per_frame, self.info.sampling_rate)
@@ -285,10 +306,9 @@ class Trainer:
 
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
-        size = len(batch.utt_ids)
         generator = torch.Generator().manual_seed(_mix(self.config.seed, _LEVELS, self.step))
-        levels = sample_noise_level(self.schedule, size * self.world_size, generator)
-        places = range(self.rank * size, (self.rank + 1) * size)
+        levels = sample_noise_level(self.schedule, self.config.batch_size, generator)
+        places = self._places
         length = batch.waveform.shape[1]
         rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
         return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
@@ -297,11 +317,11 @@ class Trainer:
         """What SpecAugment leaves of the hidden features, [B, T, C], by each window's place in the whole batch."""
         if not self.config.augment.active:
             return None
-        size, frames = len(batch.utt_ids), batch.waveform.shape[1] // self.info.samples_per_frame
+        frames, places = batch.waveform.shape[1] // self.info.samples_per_frame, self._places
         generator = torch.Generator().manual_seed(_mix(self.config.seed, _AUGMENT, self.step))
         channels = self.sections.model.encoder.channels
-        masks = draw_masks(self.config.augment, size * self.world_size, frames, channels, generator)
-        in_time, in_channels = (mask[self.rank * size :][:size].to(self.device) for mask in masks)
+        masks = draw_masks(self.config.augment, self.config.batch_size, frames, channels, generator)
+        in_time, in_channels = (mask[places.start : places.stop].to(self.device) for mask in masks)
         return ~(in_time[:, :, None] | in_channels[:, None, :])
 
     def _update(self, rate: float) -> None:
@@ -367,6 +387,10 @@ class Trainer:
 def _mix(*numbers: int) -> int:
     """A 63-bit seed for a stream of random numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
