@@ -39,8 +39,8 @@ system-test: $(DONE)  ## The four jobs on three machines with PostgreSQL, MLflow
 test-mfa: $(DONE)  ## Run the tests on the real `mfa` (WG2_MFA_COMMAND='micromamba run -n mfa mfa' WG2_REAL_DATA=/folder)
 	$(PY) -m pytest -m mfa tests/alignment
 
-chaos: $(DONE)  ## Kill drivers, workers and nodes in the middle of prepare, ten times each
-	WG2_CHAOS_SEEDS=10 $(PY) -m pytest tests/pipelines/test_prepare_chaos.py --durations 0
+chaos: $(DONE)  ## Kill drivers, workers and nodes in the middle of prepare and of train, ten times each
+	WG2_CHAOS_SEEDS=10 $(PY) -m pytest tests/pipelines/test_prepare_chaos.py tests/pipelines/test_train_chaos.py --durations 0
 
 check: $(DONE)  ## Lint, format, strict types, import rule
 	$(VENV)/bin/ruff check .

@@ -2,9 +2,10 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore:.* is depreca
 SENTENCES = ("Two birds sat on a wire.", "Why not?", "They sang.", "The wire swung.", "Nobody spoke.", "They left.")
 TEXT = "CHAPTER I\n\n" + " ".join(SENTENCES) + "\n\nCHAPTER II\n\n" + "\n\n".join(SENTENCES) + "\n"
 COUNT = 14
+KILLS_SEED = 4
+"""Decides after which blocks the book is killed; any will do."""
 FLAGS = ("--book.steps", "20", "--book.block-sentences", "2", "--book.attempts", "0")
 
 
@@ -87,23 +90,46 @@ def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes
 
 
 @pytest.mark.slow
-def test_a_book_killed_at_two_points_gives_the_same_bytes(whole, voice, source, tmp_path: Path):
-    command = [sys.executable, audiobook.__file__, *options(tmp_path, voice, source, "--book.workers", "1")]
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_CONFIG"))}
-    for least in (1, 4):
-        driver = subprocess.Popen(command, env=own, cwd="/", start_new_session=True,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        try:
-            assert wait_until(lambda: len(committed(tmp_path)) >= least or driver.poll() is not None, 240)  # noqa: B023
-        finally:
-            kill_with_its_ray(driver)
-        assert least <= len(committed(tmp_path)) < COUNT // 2, "the kill came too late to show anything"
-        assert not (tmp_path / "books/birds/book.json").exists()
-    kept = {path: path.stat().st_mtime_ns for path in committed(tmp_path)}
-    summary = audiobook.run(load(options(tmp_path, voice, source)))
-    assert summary.reused == 2 * len(kept)
+@pytest.mark.usefixtures("local_ray")
+def test_three_minutes_killed_three_times_at_random_are_the_same_bytes_in_the_same_order(
+    voice: Path, bundled_corpus: Path, tmp_path: Path
+):
+    lines = [line.split("|")[1] for line in (bundled_corpus / "metadata.csv").read_text().splitlines()[:32]]
+    source, once, killed = tmp_path / "birds.txt", tmp_path / "once", tmp_path / "killed"
+    source.write_text("CHAPTER I\n\n" + "\n\n".join(lines[:12]) + "\n\nCHAPTER II\n\n" + " ".join(lines[12:]) + "\n")
+    quick = ("--book.steps", "3", "--book.workers", "1")
+    summary = audiobook.run(load(options(once, voice, source, *quick)))
+    total = len(committed(once))
+    assert summary.seconds > 180
+    for stop in sorted(random.Random(KILLS_SEED).sample(range(1, total - 2), 3)):
+        _kill_after(stop, options(killed, voice, source, *quick))
+        assert stop <= len(committed(killed)) < total, "the kill came too late to show anything"
+        assert not (killed / "books/birds/book.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in committed(killed)}
+    resumed = audiobook.run(load(options(killed, voice, source, *quick)))
+    assert (resumed.reused, resumed.spoken) == (len(_indices(kept)), summary.spoken - len(_indices(kept)))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert files(tmp_path) == files(whole[0])
+    assert _indices(committed(killed)) == list(range(summary.sentences))
+    assert {name: data for name, data in files(killed).items() if not name.endswith(".part")} == files(once)
+
+
+def _kill_after(blocks: int, flags: list[str]) -> None:
+    """SIGKILL the job when so many blocks are committed."""
+    folder, own = (
+        Path(flags[1]),
+        {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_"))},
+    )
+    driver = subprocess.Popen([sys.executable, audiobook.__file__, *flags], env=own, cwd="/", start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        assert wait_until(lambda: len(committed(folder)) >= blocks or driver.poll() is not None, 240)
+    finally:
+        kill_with_its_ray(driver)
+
+
+def _indices(blocks: Iterable[Path]) -> list[int]:
+    """The sentences in committed blocks, in the order of the blocks' names."""
+    return [row["index"] for path in blocks for row in json.loads(path.read_text())["sentences"]]
 
 
 def test_a_second_run_speaks_nothing_and_changes_nothing(whole, voice, source, monkeypatch: pytest.MonkeyPatch):

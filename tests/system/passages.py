@@ -1,5 +1,7 @@
 """Two passages through the four stages, and what is compared between them."""
 
+import hashlib
+import json
 import os
 import secrets
 import subprocess
@@ -97,7 +99,8 @@ def passages(system: System) -> dict[str, Any]:
     stages = []
     for stage in STAGES:
         stages.append(_compare(system, stage, calm, rough))
-        print(f"system-test: {stage.name}: {'the same' if stages[-1]['same'] else 'DIFFERENT'}", flush=True)
+        state = ", ".join(stages[-1]["different"]) or "nothing"
+        print(f"system-test: {stage.name}: different from the undisturbed: {state}", flush=True)
     found = search(system)
     return {"passed": all(stage["same"] for stage in stages) and not found, "stages": stages, "leaks": found}
 
@@ -105,7 +108,7 @@ def passages(system: System) -> dict[str, Any]:
 def _compare(system: System, stage: Stage, calm: Run, rough: Run) -> dict[str, Any]:
     """What the report holds of a stage."""
     first, second = _through(system, stage, calm, ()), _through(system, stage, rough, _plan(system, stage))
-    hashes = stage.digest(calm), stage.digest(rough)
+    wanted, found = stage.digests(calm), stage.digests(rough)
     return {
         "stage": stage.name,
         "faults": [vars(fault) for fault in second.done],
@@ -115,10 +118,16 @@ def _compare(system: System, stage: Stage, calm: Run, rough: Run) -> dict[str, A
         "seconds_undisturbed": round(first.seconds, 1),
         "nodes": second.nodes,
         "nodes_undisturbed": first.nodes,
-        "hash": hashes[1],
-        "hash_undisturbed": hashes[0],
-        "same": hashes[0] == hashes[1],
+        "hash": _hash(found),
+        "hash_undisturbed": _hash(wanted),
+        "same": found == wanted,
+        "different": sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name)),
     }
+
+
+def _hash(digests: dict[str, str]) -> str:
+    """One for all."""
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def _plan(system: System, stage: Stage) -> list[Planned]:

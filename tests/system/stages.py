@@ -70,13 +70,11 @@ class Stage:
         """What is submitted."""
         return ["python", f"pipelines/{self.name}.py", *run.flags]
 
-    def digest(self, run: Run) -> str:
-        """SHA-256 over the results."""
-        found = sorted(self.results(run.config))
+    def digests(self, run: Run) -> dict[str, str]:
+        """SHA-256 of each of the results, by name."""
+        found = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.results(run.config))}
         assert found, f"{self.name}: nothing in {run.folder}"
-        return hashlib.sha256(
-            b"".join(name.encode() + hashlib.sha256(data).digest() for name, data in found)
-        ).hexdigest()
+        return found
 
 
 def upload_inputs() -> None:
@@ -109,7 +107,7 @@ def _steps(config: Config) -> int:
 
 
 def _training(config: Config) -> Iterable[tuple[str, bytes]]:
-    """The best voice's weights, and each figure that MLflow has but those of speed."""
+    """The best voice's weights, and each figure that MLflow has but those of speed and of the machines."""
     yield "weights", Path(config.training_dir, "best", "model.safetensors").read_bytes()
     yield from ((name, json.dumps(values).encode()) for name, values in _metrics(config).items())
 
@@ -120,7 +118,7 @@ def _metrics(config: Config) -> dict[str, list[tuple[int, float]]]:
     client = MlflowClient(config.tracking_uri)
     experiment = client.get_experiment_by_name(config.tracking.experiment)
     (run,) = client.search_runs([experiment.experiment_id])
-    names = [name for name in run.data.metrics if not name.startswith("throughput/")]
+    names = [name for name in run.data.metrics if not name.startswith(("throughput/", "system/"))]
     history = {name: client.get_metric_history(run.info.run_id, name) for name in names}
     return {name: [(row.step, row.value) for row in sorted(rows, key=_by_step)] for name, rows in history.items()}
 
