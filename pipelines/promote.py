@@ -13,8 +13,7 @@ from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.promotion import CHAMPION, Verdict, check, judge
 from wg2.evaluation.quality import of_metric
 from wg2.evaluation.results import Task
-from wg2.tracking import MODEL_SCHEME
-from wg2.tracking.registry import Version
+from wg2.tracking import MODEL_SCHEME, Version
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]

@@ -52,8 +52,8 @@ def configurations(folder: Path, flags: Sequence[str]) -> dict[str, Config]:
 
 def _tracked(config: Config) -> Config:
     """All rows are in one MLflow: without a server in an SQLite file above their folders."""
-    uri = config.tracking.uri or f"sqlite:///{storage.absolute(config.dir).rpartition('/')[0]}/mlflow.db"
-    return replace(config, tracking=replace(config.tracking, uri=uri))
+    above = replace(config, dir=storage.absolute(config.dir).rpartition("/")[0])
+    return replace(config, tracking=replace(config.tracking, uri=above.tracking_uri))
 
 
 def run(folder: Path, configs: Mapping[str, Config], train: Train) -> dict[str, TrainSummary]:

@@ -24,7 +24,7 @@ from wg2.evaluation.quality import quality
 from wg2.evaluation.report import Report, SynthesisFacts, render
 from wg2.evaluation.results import Results, Task, median_rtf
 from wg2.text.frontend import Frontend
-from wg2.tracking.registry import Version
+from wg2.tracking import Version
 
 _MOST_SENTENCES = 20
 """Sentences in the report, each with a player for the recording and for each step count."""

@@ -14,7 +14,7 @@ from wg2.checkpoint import MetricRow
 from wg2.config import Config
 from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import TrackingError
-from wg2.tracking import MODEL_SCHEME, Run, git_commit, resolve_voice
+from wg2.tracking import MODEL_SCHEME, Run, git_commit, register, resolve_voice
 from wg2.training import Sections
 
 
@@ -140,7 +140,7 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
     deliver(run, job.folder)
     run.log_artifact(job.folder / "history.jsonl")
     best, name = job.folder / "best", job.config.tracking.model_name
-    version = run.register(best, name, job.config.tracking.alias)
+    version = register(run, best, name, job.config.tracking.alias)
     run.finish()
     losses = [row.values["val/noise"] for row in history if "val/noise" in row.values]
     steps, nodes = checkpoint.steps_done(job.folder), nodes or tuple(_record(job).get("nodes", ()))

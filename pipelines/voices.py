@@ -13,8 +13,7 @@ from pipelines import runtime
 from wg2.checkpoint import VoiceInfo, check_voice
 from wg2.config import BookConfig, Config, SynthesizeConfig
 from wg2.errors import ConfigError
-from wg2.tracking import MODEL_SCHEME, resolve_voice
-from wg2.tracking.registry import Version, find_version
+from wg2.tracking import MODEL_SCHEME, Version, find_version, resolve_voice
 
 if TYPE_CHECKING:
     from wg2 import Voice

@@ -97,9 +97,9 @@ def mlflow_store(folder: Path) -> str:
 
 @functools.cache
 def _empty_store() -> Path:
-    from wg2.tracking import _client, _quiet
+    from wg2.tracking.client import open_client, quiet
 
-    _quiet()
+    quiet()
     file = Path(tempfile.mkdtemp(prefix="wg2-test-")) / "mlflow.db"
-    _client(f"sqlite:///{file}").search_experiments()
+    open_client(f"sqlite:///{file}").search_experiments()
     return file

@@ -49,10 +49,11 @@ def test_a_training_keeps_its_learning_rate_and_may_change_its_workers(tmp_path:
 
 
 def test_the_alias_goes_back_as_the_page_says(tmp_path: Path):
-    from wg2.tracking import _aliased, _client
+    from wg2.tracking.client import open_client
+    from wg2.tracking.registry import _aliased
 
     uri = tiny_training.mlflow_store(tmp_path)
-    client = _client(uri)
+    client = open_client(uri)
     client.create_registered_model("wg2-ljspeech")
     for _ in range(4):
         client.create_model_version("wg2-ljspeech", source=f"{tmp_path}/voice")

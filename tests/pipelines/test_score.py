@@ -17,8 +17,8 @@ from pipelines import runtime, synthesize
 from wg2.config import load
 from wg2.errors import ConfigError, StorageError
 from wg2.evaluation.promotion import CHAMPION
-from wg2.tracking import Run, _client
-from wg2.tracking.registry import find_version
+from wg2.tracking import Run, find_version, register
+from wg2.tracking.client import open_client
 
 pytestmark = [
     pytest.mark.ray,
@@ -51,7 +51,7 @@ class Bench:
         return (self.folder / "run/synthesis/report.html").read_text()
 
     def champion(self) -> int:
-        return int(_client(self.uri).get_model_version_by_alias("speaker", CHAMPION).version)
+        return int(open_client(self.uri).get_model_version_by_alias("speaker", CHAMPION).version)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,8 @@ def bench(request: pytest.FixtureRequest, bundled_corpus: Path, tmp_path_factory
     _write_other_system(folder / "other", recorded)
     uri = tiny_training.mlflow_store(folder)
     run = Run.start_or_resume(uri, "exp", "k", {}, {})
-    assert run.register(tiny_voice.save(folder / "first"), "speaker") == 1
-    assert run.register(tiny_voice.save(folder / "second", seed=1), "speaker", alias="candidate") == 2
+    assert register(run, tiny_voice.save(folder / "first"), "speaker") == 1
+    assert register(run, tiny_voice.save(folder / "second", seed=1), "speaker", alias="candidate") == 2
     made = Bench(folder, uri, recorded["utt_id"], None)  # type: ignore[arg-type]
     first = made.evaluate("models:/speaker/1", "--synthesize.system", f"Studio <b>={folder / 'other'}")
     return Bench(folder, uri, recorded["utt_id"], first)
@@ -155,7 +155,7 @@ def test_the_registered_voice_keeps_its_report(bench: Bench):
 
 
 def _artifact(bench: Bench, run_id: str, path: str) -> str:
-    return Path(_client(bench.uri).download_artifacts(run_id, path)).read_text()
+    return Path(open_client(bench.uri).download_artifacts(run_id, path)).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def refused(bench: Bench) -> Bench:
 
 def test_a_voice_that_is_not_better_leaves_the_champion_and_says_why(refused: Bench):
     assert refused.champion() == 1
-    tags = _client(refused.uri).get_model_version("speaker", "2").tags
+    tags = open_client(refused.uri).get_model_version("speaker", "2").tags
     assert tags["wg2.promotion.decision"] == "refused"
     assert tags["wg2.promotion.condition"] == WORSE
     assert tags["wg2.promotion.champion"] == "1"
@@ -191,7 +191,7 @@ def test_a_voice_that_is_better_becomes_the_champion_and_the_reason_is_kept(refu
 
 def test_a_champion_that_was_never_measured_on_these_files_is_an_error(refused: Bench):
     run = Run.start_or_resume(refused.uri, "exp", "k", {}, {})
-    assert run.register(tiny_voice.save(refused.folder / "third", seed=2), "speaker") == 3
+    assert register(run, tiny_voice.save(refused.folder / "third", seed=2), "speaker") == 3
     with pytest.raises(ConfigError, match=r"speaker/3 was measured on 0 of these 4 files; run the same command with"):
         refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER)
     assert refused.champion() == 3

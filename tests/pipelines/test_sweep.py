@@ -10,7 +10,7 @@ from pipelines import sweep
 from pipelines import train as job
 from wg2.config import Config
 from wg2.errors import ConfigError, TrainingError
-from wg2.tracking import _client
+from wg2.tracking.client import open_client
 
 ABLATIONS = Path(__file__).parents[2] / "configs" / "ablations"
 
@@ -66,7 +66,7 @@ def test_a_sweep_is_one_run_with_a_child_for_each_row_and_goes_on_where_it_faile
     done = sweep.run(tmp_path, configs, job.run)
     assert {name: (row.resumed_at, row.steps) for name, row in done.items()} == {"one": (2, 2), "two": (0, 2)}
 
-    client = _client(f"sqlite:///{tmp_path}/mlflow.db")
+    client = open_client(f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = {run.info.run_id for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}

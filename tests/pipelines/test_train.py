@@ -15,7 +15,8 @@ from pipelines import train as job
 from wg2 import checkpoint
 from wg2.config import Config
 from wg2.errors import ConfigError, DatasetError, TrackingError, TrainingError
-from wg2.tracking import _client, resolve_voice
+from wg2.tracking import resolve_voice
+from wg2.tracking.client import open_client
 
 pytestmark = pytest.mark.ray
 
@@ -35,7 +36,7 @@ def measured(folder: Path) -> list[tuple[int, dict[str, float]]]:
 
 def steps_in_mlflow(folder: Path, metric: str = "loss/noise") -> list[int]:
     """Steps of a metric in the one run that there is."""
-    client = _client(f"sqlite:///{folder}/mlflow.db")
+    client = open_client(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
     (run,) = client.search_runs([experiment.experiment_id])
     return [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
@@ -64,15 +65,15 @@ def test_the_summary_is_true(whole: job.TrainSummary):
     uri = f"sqlite:///{folder_of(whole)}/mlflow.db"
     champion = resolve_voice("models:/tiny@champion", uri)
     assert checkpoint.weights_digest(champion) == checkpoint.weights_digest(whole.voice)
-    run = _client(uri).get_run(whole.run_id)
+    run = open_client(uri).get_run(whole.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["wg2.dataset"] == checkpoint.load_voice_files(whole.voice)[0].dataset
     assert run.data.params["train.batch_size"] == "4"
     assert run.data.metrics["val/noise"] == whole.val_last
     assert run.data.metrics["system/node-0/system_memory_usage_megabytes"] > 0
-    steps = [file.path for file in _client(uri).list_artifacts(whole.run_id, "samples")]
+    steps = [file.path for file in open_client(uri).list_artifacts(whole.run_id, "samples")]
     assert steps == [f"samples/step-{step:08d}" for step in (4, 8, 12)]
-    assert len(_client(uri).list_artifacts(whole.run_id, steps[0])) == 4
+    assert len(open_client(uri).list_artifacts(whole.run_id, steps[0])) == 4
     record = json.loads((folder_of(whole) / "training/train.json").read_text())
     assert record["nodes"] == list(whole.nodes)
     assert steps_in_mlflow(folder_of(whole)) == list(range(1, 13))
@@ -126,7 +127,7 @@ def test_a_training_that_blows_up_ends_in_one_line_and_is_marked_failed(tmp_path
     config = prepared(tmp_path, learning_rate=1e30, warmup_steps=0, clip_norm=1e30, max_skipped_steps=3, steps=60)
     with pytest.raises(TrainingError, match=r"not finite, 3 steps in a row"):
         job.run(config)
-    client = _client(config.tracking_uri)
+    client = open_client(config.tracking_uri)
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert run.info.status == "FAILED"
 

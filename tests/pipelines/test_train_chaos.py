@@ -19,7 +19,7 @@ from recorded_train import WORKERS, lives, recorded, saved
 
 from pipelines import train as job
 from wg2 import checkpoint
-from wg2.tracking import _client
+from wg2.tracking.client import open_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -65,7 +65,7 @@ def check(folder: Path, whole: Path, step: int) -> None:
     assert measured(folder) == measured(whole)
     voices = [checkpoint.weights_digest(each / "training/best") for each in (folder, whole)]
     assert voices[0] == voices[1]
-    client = _client(f"sqlite:///{folder}/mlflow.db")
+    client = open_client(f"sqlite:///{folder}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     for metric, steps in (("loss/noise", range(1, STEPS + 1)), ("val/noise", range(0, STEPS + 1, 4))):
         assert [entry.step for entry in client.get_metric_history(run.info.run_id, metric)] == list(steps)

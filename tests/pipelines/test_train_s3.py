@@ -16,7 +16,8 @@ from wg2 import checkpoint, storage
 from wg2.checkpoint import MetricRow
 from wg2.config import Config
 from wg2.dataset.ledger import open_dataset
-from wg2.tracking import _client, resolve_voice
+from wg2.tracking import resolve_voice
+from wg2.tracking.client import open_client
 from wg2.training import open_session
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -72,7 +73,7 @@ def test_a_training_on_s3_whose_leader_is_lost_ends_as_one_on_a_disk(tmp_path: P
     assert measured(summary.history) == measured(checkpoint.saved_history(wanted))
     voice = resolve_voice(summary.voice, uri)
     assert checkpoint.weights_digest(voice) == checkpoint.weights_digest(wanted / "best")
-    samples = _client(uri).list_artifacts(summary.run_id, "samples")
+    samples = open_client(uri).list_artifacts(summary.run_id, "samples")
     assert [Path(file.path).name for file in samples] == [f"step-{step:08d}" for step in (4, 8, 12)]
     assert not list(tmp_path.glob("wg2-*")), "what lay on the machine's own disk is gone"
     again = job.run(config(tmp_path))

@@ -15,7 +15,8 @@ import tiny_voice
 import wg2
 from wg2 import checkpoint
 from wg2.errors import CheckpointError, TrackingError
-from wg2.tracking import Run, _client, resolve_voice
+from wg2.tracking import Run, register, resolve_voice
+from wg2.tracking.client import open_client
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def run(uri: str) -> Run:
 def first(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a voice that is version 1 of 'speaker'."""
     folder = tiny_voice.save(tmp_path_factory.mktemp("first") / "best")
-    assert run.register(folder, "speaker") == 1
+    assert register(run, folder, "speaker") == 1
     return folder
 
 
@@ -44,14 +45,14 @@ def test_the_champion_is_found_with_its_weights(uri: str, first: Path):
 
 
 def test_the_same_weights_are_one_version(run: Run, uri: str, first: Path, tmp_path: Path):
-    assert run.register(first, "speaker") == 1
-    assert run.register(tiny_voice.save(tmp_path / "copy"), "speaker") == 1
-    assert len(_client(uri).search_model_versions("name = 'speaker'")) == 1
+    assert register(run, first, "speaker") == 1
+    assert register(run, tiny_voice.save(tmp_path / "copy"), "speaker") == 1
+    assert len(open_client(uri).search_model_versions("name = 'speaker'")) == 1
 
 
 def test_registering_leaves_no_trace_in_the_process(uri: str, tmp_path: Path):
     folder, before = tiny_voice.save(tmp_path / "best", seed=3), _where_mlflow_writes()
-    Run.start_or_resume(uri, "exp", "traceless", {}, {}).register(folder, "traceless")
+    register(Run.start_or_resume(uri, "exp", "traceless", {}, {}), folder, "traceless")
     assert _where_mlflow_writes() == before
     other = f"sqlite:///{tmp_path}/other.db"
     assert not mlflow.MlflowClient(other).search_registered_models()
@@ -65,13 +66,13 @@ def _where_mlflow_writes() -> tuple[str | None, ...]:
 @pytest.mark.usefixtures("first")
 def test_better_weights_are_a_new_version_and_take_the_alias(run: Run, uri: str, tmp_path: Path):
     better = tiny_voice.save(tmp_path / "best", seed=1)
-    assert run.register(better, "rising") == 1
+    assert register(run, better, "rising") == 1
     best = tiny_voice.save(tmp_path / "best", seed=2)
-    assert run.register(best, "rising") == 2
+    assert register(run, best, "rising") == 2
     found = resolve_voice("models:/rising@champion", uri)
     assert checkpoint.weights_digest(found) == checkpoint.weights_digest(best)
-    run.register(better, "rising", alias="candidate")
-    assert _client(uri).get_model_version_by_alias("rising", "candidate").version == 2
+    register(run, better, "rising", alias="candidate")
+    assert open_client(uri).get_model_version_by_alias("rising", "candidate").version == 2
 
 
 def test_the_registered_voice_speaks_through_mlflow(uri: str, first: Path, monkeypatch: pytest.MonkeyPatch):
@@ -122,4 +123,4 @@ def test_a_folder_without_a_voice_is_told_so(tmp_path: Path, uri: str, run: Run)
     with pytest.raises(TrackingError, match=r"no voice.json in it"):
         resolve_voice(str(tmp_path), uri)
     with pytest.raises(CheckpointError, match=r"voice.json: cannot read"):
-        run.register(tmp_path, "speaker")
+        register(run, tmp_path, "speaker")

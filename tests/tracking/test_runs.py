@@ -8,7 +8,9 @@ import tiny_training
 
 from wg2.checkpoint import MetricRow
 from wg2.errors import TrackingError
-from wg2.tracking import LOGGED_STEP, Run, _client, flatten, git_commit
+from wg2.tracking import Run, git_commit
+from wg2.tracking.client import open_client
+from wg2.tracking.run import LOGGED_STEP, flatten
 
 ROWS = [MetricRow(step, 1_000_000 + step, {"loss/noise": 1.0 / (step + 1), "val/noise_0.1": 0.5}) for step in range(6)]
 
@@ -23,7 +25,7 @@ def start(uri: str, key: str = "k", **params: object) -> Run:
 
 
 def logged(run: Run, metric: str = "loss/noise") -> list[tuple[int, float]]:
-    return [(m.step, m.value) for m in _client(run.uri).get_metric_history(run.run_id, metric)]
+    return [(m.step, m.value) for m in open_client(run.uri).get_metric_history(run.run_id, metric)]
 
 
 def test_a_restart_continues_the_same_run(uri: str):
@@ -32,7 +34,7 @@ def test_a_restart_continues_the_same_run(uri: str):
     first.finish("KILLED")
     again = start(uri, steps=5)
     assert again == first
-    run = _client(uri).get_run(first.run_id)
+    run = open_client(uri).get_run(first.run_id)
     assert run.info.status == "RUNNING"
     assert run.data.params == {"steps": "3"}  # MLflow's parameters are written once
     assert run.data.tags["wg2.dataset"] == "abc"
@@ -50,7 +52,7 @@ def test_delivering_again_doubles_nothing(uri: str):
 def test_a_kill_between_metrics_and_tag_doubles_nothing(uri: str):
     run = start(uri)
     run.log_rows(ROWS[:4])  # the tag that says so was not written
-    assert LOGGED_STEP not in _client(uri).get_run(run.run_id).data.tags
+    assert LOGGED_STEP not in open_client(uri).get_run(run.run_id).data.tags
     run.deliver(ROWS)
     assert [step for step, _ in logged(run)] == [0, 1, 2, 3, 4, 5]
     assert [step for step, _ in logged(run, "val/noise_0.1")] == [0, 1, 2, 3, 4, 5]
@@ -65,7 +67,7 @@ def test_values_that_are_not_finite_are_left_out(uri: str):
 
 def test_more_parameters_than_a_call_takes_and_very_long_ones_are_kept(uri: str):
     run = start(uri, section={f"p{n}": n for n in range(250)}, long="x" * 10_000)
-    params = _client(uri).get_run(run.run_id).data.params
+    params = open_client(uri).get_run(run.run_id).data.params
     assert len(params) == 251
     assert params["section.p249"] == "249"
     assert len(params["long"]) == 6000
@@ -75,7 +77,7 @@ def test_the_data_set_is_said_once(uri: str):
     run = start(uri)
     for _ in range(2):
         run.log_dataset("lj", "f" * 64, "/data/lj", {"hours": 24.0})
-    inputs = _client(uri).get_run(run.run_id).inputs.dataset_inputs
+    inputs = open_client(uri).get_run(run.run_id).inputs.dataset_inputs
     assert [(entry.dataset.name, entry.dataset.digest) for entry in inputs] == [("lj", "f" * 36)]
 
 
@@ -109,7 +111,7 @@ def test_a_missing_artifact_is_named(uri: str, tmp_path: Path):
 
 def test_a_deleted_experiment_is_told_in_one_line(uri: str):
     run = start(uri)
-    _client(uri).delete_experiment(run.experiment_id)
+    open_client(uri).delete_experiment(run.experiment_id)
     with pytest.raises(TrackingError, match=r"the experiment exp was deleted; restore it, or name another"):
         start(uri)
 
@@ -141,7 +143,7 @@ def samples(folder: Path, *steps: int) -> Path:
 
 
 def kept(run: Run) -> list[str]:
-    return sorted(file.path for file in _client(run.uri).list_artifacts(run.run_id, "samples"))
+    return sorted(file.path for file in open_client(run.uri).list_artifacts(run.run_id, "samples"))
 
 
 def test_samples_are_kept_up_to_the_saved_step_and_the_rest_later(uri: str, tmp_path: Path):
@@ -151,12 +153,12 @@ def test_samples_are_kept_up_to_the_saved_step_and_the_rest_later(uri: str, tmp_
     shutil.rmtree(folder / "step-00000004")  # what was kept is not looked at again
     run.deliver_samples(folder, 12)
     assert len(kept(run)) == 3
-    (file,) = _client(uri).list_artifacts(run.run_id, "samples/step-00000012")
+    (file,) = open_client(uri).list_artifacts(run.run_id, "samples/step-00000012")
     assert file.path == "samples/step-00000012/a.flac"
 
 
 def test_a_run_of_a_sweep_is_shown_under_it(uri: str):
     parent = start(uri, key="sweep")
     child = Run.start_or_resume(uri, "exp", "row", {}, {}, parent.run_id)
-    assert _client(uri).get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
-    assert "mlflow.parentRunId" not in _client(uri).get_run(parent.run_id).data.tags
+    assert open_client(uri).get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+    assert "mlflow.parentRunId" not in open_client(uri).get_run(parent.run_id).data.tags
