@@ -5,17 +5,19 @@ the seed; order and windows, noise levels, noise and dropout from (seed, step, p
 training continues bit for bit, and the number of workers changes sums by rounding only. Dropout and ZoneOut are the
 exception: their masks are drawn for a worker's whole share, so they depend on (seed, step, rank, share).
 
-    settings.py `Sections`: what training obeys, and what of it a resumed state insists on
-    parts.py    learning rate, moving average, batch norm over all workers
-    augment.py  SpecAugment on the hidden features
-    mel.py      the multi-task mel loss
-    start.py    fine-tuning: what a training takes over from a voice
-    room.py     what a training needs of a disk and of a GPU
-    samples.py  what is kept of a validation to be heard and seen
-    quality.py  the spectral distance by which the best voice is chosen
-    trainer.py  `Trainer`: a step, a validation, save and restore
-    session.py  `Session`: the loop in its folder; `check`: what must fit before the first step;
-                `keep_init`: the voice that it begins with
+    settings.py    `Sections`: what training obeys, and what of it a resumed state insists on
+    parts.py       learning rate, moving average, batch norm over all workers
+    augment.py     SpecAugment on the hidden features
+    mel.py         the multi-task mel loss
+    start.py       fine-tuning: what a training takes over from a voice
+    room.py        what a training needs of a disk and of a GPU
+    samples.py     what is kept of a validation to be heard and seen
+    quality.py     the spectral distance by which the best voice is chosen
+    validation.py  the losses on held-out windows
+    background.py  writing while the steps go on
+    trainer.py     `Trainer`: a step, a validation, snapshot and restore
+    session.py     `Session`: the loop in its folder; `check`: what must fit before the first step;
+                   `keep_init`: the voice that it begins with
 """
 
 from wg2.training.session import Session, check, check_memory, keep_init, open_session

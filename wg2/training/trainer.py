@@ -30,11 +30,9 @@ from wg2.training.parts import average_decay, from_leader, learning_rate, synchr
 from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
+from wg2.training.validation import VALIDATION_LEVELS, errors, scored_samples
 
-VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
-
-_LEVELS, _NOISE, _DROPOUT, _VALIDATION, _AUGMENT = range(5)  # streams of random numbers
+_LEVELS, _NOISE, _DROPOUT, _AUGMENT = 0, 1, 2, 4  # streams of random numbers
 
 
 class Trainer:
@@ -122,7 +120,7 @@ class Trainer:
         first = 0
         for index, batch in enumerate(batches):
             if index % self.world_size == self.rank:
-                sums += self._validate_batch(batch.to(self.device), first)
+                sums += errors(self.averaged, self.info.samples_per_frame, batch.to(self.device), first)
             first += len(batch.utt_ids)
         self._sum(sums)
         *levels, duration, samples, tokens = sums.tolist()
@@ -273,7 +271,8 @@ class Trainer:
                         hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
                         part.window_frames, None if kept is None else kept[rows],
                     )  # fmt: skip
-                losses = [noise_loss(eps[rows], predicted, self._scored(part, sample_mask))]
+                scored = scored_samples(part, sample_mask, self.info.samples_per_frame)
+                losses = [noise_loss(eps[rows], predicted, scored)]
                 if self.mel_head is not None:
                     losses.append(self._mel_loss(self.mel_head, part, features))
             yield rows, losses
@@ -296,13 +295,7 @@ class Trainer:
         """True for the frames whose mel spectra are compared, [B, T]."""
         hop = self.info.samples_per_frame
         places = torch.arange(batch.waveform.shape[1], device=batch.waveform.device)
-        return compared_frames(self._scored(batch, places < hop * batch.window_frames[:, None]), hop)
-
-    def _scored(self, batch: Batch, sample_mask: Tensor) -> Tensor:
-        """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
-        hop = self.info.samples_per_frame
-        places = torch.arange(sample_mask.shape[1], device=sample_mask.device) - hop * batch.scored_start[:, None]
-        return sample_mask & (places >= 0) & (places < hop * batch.scored_frames[:, None])
+        return compared_frames(scored_samples(batch, places < hop * batch.window_frames[:, None], hop), hop)
 
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
@@ -342,27 +335,6 @@ class Trainer:
                 f"(train.max_skipped_steps); lower train.learning_rate (now {self.config.learning_rate:g}) "
                 "and train in another --dir, or check the data"
             )
-
-    def _validate_batch(self, batch: Batch, first: int) -> Tensor:
-        """Sums over one batch: absolute error by noise level, duration error; then the samples and tokens."""
-        size, length = batch.waveform.shape
-        samples = batch.scored_frames.sum() * self.info.samples_per_frame
-        sums = []
-        with torch.inference_mode():
-            for stream, level in enumerate(VALIDATION_LEVELS):
-                eps = torch.stack(
-                    [gaussian(_VALIDATION + place, stream, 0, length) for place in range(first, first + size)]
-                )
-                eps, levels = eps.to(self.device), torch.full((size,), level, device=self.device)
-                prediction = self.averaged(
-                    batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
-                    levels, batch.window_start, batch.window_frames,
-                )  # fmt: skip
-                scored = self._scored(batch, prediction.sample_mask)
-                sums.append(noise_loss(eps, prediction.eps, scored) * samples)
-            tokens = batch.token_mask.sum()
-            sums.append(duration_loss(prediction.log_durations, batch.durations, batch.token_mask) * tokens)
-        return torch.stack([*sums, samples, tokens]).double().cpu()
 
     def _sum_gradients(self, losses: Tensor) -> None:
         """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
