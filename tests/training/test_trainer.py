@@ -25,6 +25,7 @@ from wg2.model.wavegrad2 import Prediction
 from wg2.text.phonemes import Inventory
 from wg2.training import Sections, Trainer
 from wg2.training.quality import speak
+from wg2.training.validation import scored_samples
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def loss_of_row(info: DatasetInfo, row: int, start: int, halo: int, noise: Tenso
         batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform.double(), level, eps), level,
         batch.window_start, batch.window_frames,
     )  # fmt: skip
-    return noise_loss(eps, prediction.eps, trainer._scored(batch, prediction.sample_mask)).detach()
+    return noise_loss(eps, prediction.eps, scored_samples(batch, prediction.sample_mask, tiny_training.HOP)).detach()
 
 
 def differences(info: DatasetInfo, halo: int) -> list[float]:
@@ -119,10 +120,10 @@ def test_the_loss_of_a_window_with_its_halo_is_that_within_the_whole_utterance(i
 
 
 def test_what_lies_in_the_halo_is_not_scored(info: DatasetInfo):
-    trainer, index = Trainer(sections(), info), UtteranceIndex(info, "train")
+    index = UtteranceIndex(info, "train")
     windows = Windows(np.array([11, 11, 0]), np.array([40, 82, 0]))
     batch = collate(index, Inventory(info.phones), windows, 16, halo_frames=5)
-    scored = trainer._scored(batch, torch.ones(3, 26 * tiny_training.HOP, dtype=torch.bool))
+    scored = scored_samples(batch, torch.ones(3, 26 * tiny_training.HOP, dtype=torch.bool), tiny_training.HOP)
     frames = scored.view(3, 26, -1).all(dim=2)
     assert torch.equal(frames.repeat_interleave(tiny_training.HOP, dim=1), scored)
     assert [row.nonzero().flatten().tolist() for row in frames] == [
