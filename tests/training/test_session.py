@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import tiny_training
 from tiny_training import sections, with_dropout
+from torch import distributed
+from torch.multiprocessing import spawn
 
 from wg2 import audio, checkpoint
 from wg2.checkpoint import MetricRow
@@ -114,6 +116,29 @@ def test_a_killed_training_goes_on_bit_for_bit(info: DatasetInfo, whole: Path, t
     assert measured(tmp_path) == measured(whole)
     for name in ("best/model.safetensors", "checkpoints/step-00000012/state.safetensors"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def resume(rank: int, root: str, folder: str) -> None:
+    """One of two workers, of which the second has no disk but an empty one."""
+    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    place = Path(folder, "training" if rank == 0 else "nothing")
+    session = open_session(sections(), open_dataset(root), place, nothing, rank, 2)
+    assert session.trainer.step == 8
+    session.run()
+    distributed.destroy_process_group()
+
+
+def test_only_worker_0_needs_the_folder(info: DatasetInfo, tmp_path: Path):
+    train(info, tmp_path / "alone", sections())
+    shutil.copytree(tmp_path / "alone", tmp_path / "training")
+    for state in ("step-00000010", "step-00000012"):
+        shutil.rmtree(tmp_path / "training/checkpoints" / state)
+    spawn(resume, (info.root, str(tmp_path)), nprocs=2)
+    assert checkpoint.steps_done(tmp_path / "training") == 12
+    assert not (tmp_path / "nothing").exists()
+    rows = measured(tmp_path / "training")
+    for (step, values), (_, wanted) in zip(rows, measured(tmp_path / "alone"), strict=True):
+        assert values == pytest.approx(wanted, rel=1e-3), step
 
 
 def test_rows_beyond_the_state_are_forgotten_on_resume(info: DatasetInfo, whole: Path, tmp_path: Path):

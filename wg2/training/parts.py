@@ -44,12 +44,12 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
         mine.copy_(new)
 
 
-def from_leader(value: T, world_size: int) -> T:
-    """Worker 0's value, on every worker: only worker 0 needs the disk."""
+def from_leader(value: T, world_size: int, device: torch.device) -> T:
+    """Worker 0's value, on every worker: only worker 0 needs the disk. It travels over `device`, as NCCL wants it."""
     if world_size == 1:
         return value
     box = [value]
-    distributed.broadcast_object_list(box, src=0)
+    distributed.broadcast_object_list(box, src=0, device=device)
     return box[0]
 
 

@@ -18,7 +18,6 @@ from wg2.errors import DatasetError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
 from wg2.training.background import Background, Job
-from wg2.training.parts import from_leader
 from wg2.training.room import check_disk, check_gpu, parameters, window_bytes
 from wg2.training.samples import LONGEST_S, write_samples
 from wg2.training.settings import Sections, check_state
@@ -81,7 +80,7 @@ class Session:
         self.best = math.inf
         facts = trainer.restore(checkpoint.latest_state(folder / "checkpoints"))
         if facts is not None:
-            kept = from_leader((folder / "best").exists(), trainer.world_size)
+            kept = trainer.from_leader((folder / "best").exists())
             counts = kept and facts.get("best_by") == trainer.config.best_by
             self.best = facts["best"] if counts and facts["best"] is not None else math.inf
         elif trainer.config.init:

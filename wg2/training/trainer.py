@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
 from wg2.training.validation import VALIDATION_LEVELS, errors, scored_samples
+
+T = TypeVar("T")
 
 _LEVELS, _NOISE, _DROPOUT, _AUGMENT = 0, 1, 2, 4  # streams of random numbers
 
@@ -72,6 +74,10 @@ class Trainer:
             self.model.decoder.compile(dynamic=False)  # all windows have one length
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
+    def from_leader(self, value: T) -> T:
+        """Worker 0's value, on every worker."""
+        return from_leader(value, self.world_size, self.device)
+
     def start_from(self, voice: Path) -> None:
         """Take over what fits of a voice, which worker 0 reads; see `wg2.training.start`.
 
@@ -80,7 +86,7 @@ class Trainer:
         """
         if self.rank == 0:
             start_from(self.model, self.info.phones, voice)
-        self.model.load_state_dict(from_leader(_copies(self.model.state_dict()), self.world_size))
+        self.model.load_state_dict(self.from_leader(_copies(self.model.state_dict())))
         self.averaged.load_state_dict(self.model.state_dict())
 
     def train_step(self, batch: Batch) -> dict[str, float]:
@@ -192,7 +198,7 @@ class Trainer:
             TrainingError: it was trained with other settings.
         """
         state = (folder, *checkpoint.load_state(folder)) if folder and self.rank == 0 else None
-        state = from_leader(state, self.world_size)
+        state = self.from_leader(state)
         if state is None:
             return None
         folder, tensors, facts = state
