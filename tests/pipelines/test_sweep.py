@@ -60,8 +60,8 @@ def test_a_sweep_is_one_run_with_a_child_for_each_row_and_goes_on_where_it_faile
     tiny_training.dataset(tmp_path / "dataset")
     tiny_training.mlflow_store(tmp_path)
     configs = rows(tmp_path, one=2, two=2)
-    broken = replace(configs["two"], train=replace(configs["two"].train, batch_size=5, workers=2))
-    with pytest.raises(TrainingError, match=r"1 of 2 failed; .* two: train.batch_size: 5 windows cannot be shared"):
+    broken = replace(configs["two"], train=replace(configs["two"].train, batch_size=1, workers=2))
+    with pytest.raises(TrainingError, match=r"1 of 2 failed; .* two: train.batch_size: got 1 windows for 2 workers"):
         sweep.run(tmp_path, {**configs, "two": broken}, job.run)
     done = sweep.run(tmp_path, configs, job.run)
     assert {name: (row.resumed_at, row.steps) for name, row in done.items()} == {"one": (2, 2), "two": (0, 2)}
