@@ -70,6 +70,14 @@ def test_the_page_tells_the_figures():
         assert figure in page
 
 
+def test_every_column_of_a_table_has_its_head():
+    for table in re.findall(r"<table.*?</table>", render(_report()), re.DOTALL):
+        heads = len(re.findall(r"<th\b", table))
+        rows = [row for row in table.split("<tr")[1:] if "<td" in row]
+        assert rows
+        assert {len(re.findall(r"<td\b", row)) for row in rows} == {heads}
+
+
 def test_hostile_text_is_shown_as_text():
     page = render(_report(HOSTILE, title=HOSTILE))
     assert "<script" not in page
