@@ -6,22 +6,25 @@ ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj 
 What is spoken already is not spoken again; `wg2.books` says what becomes of a book, and what lies where.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import ray
 from ray.exceptions import RayError
 
 from pipelines import runtime
 from pipelines.pool import finish_blocks, reason
 from pipelines.voices import VoiceFiles, find_voice, open_voice, pool_size, starter, together
 from wg2 import storage
-from wg2.books.assembly import ChapterAudio, assemble
+from wg2.books.assembly import ChapterAudio, book_gain, chapters_in_time, write_flac
 from wg2.books.blocks import Blocks, Row, pending_blocks
 from wg2.books.book import Book
-from wg2.books.m4b import write_m4b
+from wg2.books.m4b import write_m4a, write_m4b
 from wg2.books.narrator import Narrator, Spoken
 from wg2.books.plan import Sentence, plan, refuse, unspeakable
 from wg2.books.readalong import write_epub, write_vtt
@@ -34,6 +37,10 @@ from wg2.text.frontend import Frontend
 Block = tuple[Sentence, ...]
 Problem = tuple[int, str, str]
 """Sentence, its text, and why a listener should check it."""
+NOTE = "book.json"
+"""What was made, of what; written last."""
+_FINISHING = ("pause_", "target_lufs", "bitrate")
+"""Settings that change the outputs, and no take."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class BookWorker:
 
 
 def run(config: Config) -> BookSummary:
-    """Speak a book, or the rest of it; Ray starts only when there is something to speak.
+    """Speak a book, or the rest of it; Ray starts only when there is something to do.
 
     Raises:
         ConfigError: there is no book, or more steps than the voice can do.
@@ -112,11 +119,14 @@ def run(config: Config) -> BookSummary:
     wanted = [sentence for sentence in sentences if sentence.index not in skipped]
     print(f"audiobook: {book.title}: {before} of {len(wanted)} sentences are spoken already", flush=True)
     lost = _speak(settings, voice, blocks, wanted, done)
-    chapters = list(assemble(book, sentences, done, blocks, settings, voice.info.sampling_rate, folder))
-    _publish(book, chapters, settings, blocks, folder)
+    chapters = chapters_in_time(book, sentences, done, settings, voice.info.sampling_rate, folder)
     problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
     summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
-    _report(book, voice, summary, chapters)
+    note = _note(book, voice, summary, chapters) | {"made_from": _made_from(book, settings, blocks, done)}
+    if not _is_finished(folder, note):
+        _finish(book, chapters, done, settings, blocks, folder)
+        storage.write_bytes(storage.join(folder, NOTE), _json(note))
+    _print(summary)
     return summary
 
 
@@ -184,16 +194,50 @@ def _speak(
     return lost
 
 
+# --------------------------------------------------------------------------------------------------------- finishing
+
+
+def _finish(
+    book: Book, chapters: Sequence[ChapterAudio], done: Mapping[int, Row], settings: BookConfig, blocks: Blocks,
+    folder: str,
+) -> None:  # fmt: skip
+    """The chapters, side by side; then what is made of them: the M4B and the read-along EPUB."""
+    runtime.connect()
+    gain = book_gain(done.values(), settings.target_lufs)
+    finish = ray.remote(num_cpus=1)(_finish_chapter)
+    calls = [finish.remote(chapter, blocks.folder, gain, settings.bitrate) for chapter in chapters]
+    with runtime.Progress("audiobook", "chapters", len(chapters)) as progress:
+        for chapter, call in zip(chapters, calls, strict=True):
+            ray.get(call)
+            progress.advance(1, chapter.title)
+    name = storage.join(folder, _name(folder))
+    write_m4b(f"{name}.m4b", book, chapters)
+    write_epub(f"{name}.epub", book, chapters, blocks.folder.rpartition("/")[2])
+
+
+def _finish_chapter(chapter: ChapterAudio, blocks: str, gain: float, bitrate: int) -> None:
+    """The files of a chapter; what a worker does that is lost does another (Ray tries three times more)."""
+    write_flac(chapter, Blocks(blocks), gain)
+    write_m4a(chapter, bitrate)
+    write_vtt(chapter)
+
+
+def _is_finished(folder: str, note: Mapping[str, Any]) -> bool:
+    """Whether an earlier run made the same of the same, and all of it is there."""
+    there = {uri.rpartition("/")[2] for uri in storage.list_files(folder)}
+    if NOTE not in there or storage.read_bytes(storage.join(folder, NOTE)) != _json(note):
+        return False
+    return there >= set(note["files"])
+
+
+def _made_from(book: Book, settings: BookConfig, blocks: Blocks, done: Mapping[int, Row]) -> str:
+    """Digest of all that the outputs follow from: the text, the takes, pauses, loudness and bit rate."""
+    finish = {name: value for name, value in asdict(settings).items() if name.startswith(_FINISHING)}
+    takes = [replace(done[index], block="", start=0) for index in sorted(done)]  # wherever they lie
+    return hashlib.sha256(repr((book, _name(blocks.folder), takes, finish)).encode()).hexdigest()
+
+
 # ----------------------------------------------------------------------------------------------------------- results
-
-
-def _publish(book: Book, chapters: Sequence[ChapterAudio], settings: BookConfig, blocks: Blocks, folder: str) -> None:
-    """Beside the chapters: their subtitles, the M4B and the read-along EPUB."""
-    for chapter in chapters:
-        write_vtt(chapter.flac.removesuffix("flac") + "vtt", chapter)
-    name = storage.join(folder, _slug(settings.source))
-    write_m4b(f"{name}.m4b", book, chapters, settings.bitrate)
-    write_epub(f"{name}.epub", book, chapters, settings.bitrate, blocks.folder.rpartition("/")[2])
 
 
 def _summary(
@@ -209,22 +253,37 @@ def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Pro
     return [(index, sentences[index].text, why[index]) for index in sorted(why)]
 
 
-def _report(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> None:
-    """book.json, written last, and the same in a few lines."""
-    note = {
+def _note(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> dict[str, Any]:
+    """What book.json says, which is written last."""
+    files = [uri for c in chapters for uri in (c.flac, c.vtt, *([c.m4a] if c.seconds else []))]
+    return {
         "title": book.title,
         "author": book.author,
         "voice": voice.name,
         "voice_digest": voice.digest,
         "seconds": summary.seconds,
         "sentences": summary.sentences,
-        "chapters": [{"title": c.title, "flac": c.flac.rpartition("/")[2], "seconds": c.seconds} for c in chapters],
+        "chapters": [{"title": c.title, "flac": _name(c.flac), "seconds": c.seconds} for c in chapters],
         "problems": [{"sentence": index + 1, "text": text, "why": why} for index, text, why in summary.problems],
+        "files": [*map(_name, files), *(f"{_name(summary.folder)}.{suffix}" for suffix in ("m4b", "epub"))],
     }
-    uri = storage.join(summary.folder, "book.json")
-    storage.write_bytes(uri, (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _json(note: Mapping[str, Any]) -> bytes:
+    return (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _name(uri: str) -> str:
+    return uri.rpartition("/")[2]
+
+
+def _print(summary: BookSummary) -> None:
     counts = f"{summary.spoken} sentences spoken, {summary.reused} reused, {len(summary.problems)} to check"
-    print(f"audiobook: {len(chapters)} chapters, {summary.seconds / 60:.1f} minutes; {counts} -> {uri}", flush=True)
+    where = storage.join(summary.folder, NOTE)
+    print(
+        f"audiobook: {len(summary.chapters)} chapters, {summary.seconds / 60:.1f} minutes; {counts} -> {where}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import pytest
 import tiny_voice
 
 from wg2 import Voice, load_voice
-from wg2.books.assembly import ChapterAudio, assemble
+from wg2.books.assembly import ChapterAudio, book_gain, chapters_in_time, write_flac
 from wg2.books.blocks import Blocks, Row
 from wg2.books.book import Book
+from wg2.books.m4b import write_m4a
 from wg2.books.narrator import Narrator
 from wg2.books.plan import Sentence, plan
 from wg2.books.text import read_text
@@ -59,5 +60,8 @@ def spoken_book(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Spoke
     blocks = Blocks(f"{folder}/blocks")
     takes = narrator.narrate(sentences)
     rows = {row.index: row for part in (takes[:3], takes[3:]) for row in blocks.commit(part, 24_000)}
-    chapters = tuple(assemble(book, sentences, rows, blocks, config, 24_000, str(folder)))
+    chapters = chapters_in_time(book, sentences, rows, config, 24_000, str(folder))
+    for chapter in chapters:
+        write_flac(chapter, blocks, book_gain(rows.values(), config.target_lufs))
+        write_m4a(chapter, config.bitrate)
     return SpokenBook(book, sentences, rows, blocks, folder, chapters, config)

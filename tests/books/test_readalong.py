@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+import soundfile
 from lxml import etree
 from PIL import Image
+from scipy import signal
 
+from wg2.books.assembly import chapters_in_time
 from wg2.books.m4b import write_m4b
 from wg2.books.readalong import write_epub, write_vtt
 from wg2.books.source import read_book
@@ -29,7 +33,7 @@ def cover() -> bytes:
 @pytest.fixture(scope="module")
 def epub(spoken_book, cover: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("epub") / "birds.epub"
-    write_epub(str(path), replace(spoken_book.book, cover=cover), spoken_book.chapters, 64_000, "birds")
+    write_epub(str(path), replace(spoken_book.book, cover=cover), spoken_book.chapters, "birds")
     return path
 
 
@@ -115,31 +119,60 @@ def test_the_read_along_book_reads_back_as_its_source(epub: Path, spoken_book):
 
 def test_the_same_book_gives_the_same_bytes(epub: Path, spoken_book, cover: bytes, tmp_path: Path):
     book = replace(spoken_book.book, cover=cover)
-    write_epub(f"{tmp_path}/again.epub", book, spoken_book.chapters, 64_000, "birds")
+    write_epub(f"{tmp_path}/again.epub", book, spoken_book.chapters, "birds")
     assert (tmp_path / "again.epub").read_bytes() == epub.read_bytes()
     for name in ("a", "b"):
-        write_m4b(f"{tmp_path}/{name}.m4b", book, spoken_book.chapters, 64_000)
+        write_m4b(f"{tmp_path}/{name}.m4b", book, spoken_book.chapters)
     assert (tmp_path / "a.m4b").read_bytes() == (tmp_path / "b.m4b").read_bytes()
 
 
 def test_the_m4b_has_every_chapter_the_cover_and_all_of_the_audio(spoken_book, cover: bytes, tmp_path: Path):
-    write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=cover), spoken_book.chapters, 64_000)
+    write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=cover), spoken_book.chapters)
     with av.open(f"{tmp_path}/birds.m4b") as book:
-        marks = [(mark["metadata"]["title"], mark["start"], mark["end"]) for mark in book.chapters()]
-        edge = round(spoken_book.chapters[0].seconds * 1000)
-        total = sum(chapter.seconds for chapter in spoken_book.chapters)
-        assert marks == [("CHAPTER I", 0, edge), ("CHAPTER II: The End", edge, round(total * 1000))]
+        marks = [(mark["metadata"]["title"], mark["start"] / 1000, mark["end"] / 1000) for mark in book.chapters()]
         assert (book.metadata["title"], book.metadata["artist"]) == ("Small Birds", "A. Writer")
         assert book.metadata["major_brand"] == "M4B "
-        assert sum(frame.samples for frame in book.decode(audio=0)) / 24_000 == pytest.approx(total, abs=0.1)
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in book.decode(audio=0)])
+    assert [title for title, _, _ in marks] == ["CHAPTER I", "CHAPTER II: The End"]
+    assert marks[0][1] == 0
+    assert marks[0][2] == marks[1][1]
+    assert marks[1][2] == pytest.approx(len(samples) / 24_000, abs=1e-3)
+    for (_, start, end), chapter in zip(marks, spoken_book.chapters, strict=True):
+        assert chapter.seconds <= end - start <= chapter.seconds + 0.1
+        original = soundfile.read(chapter.flac, dtype="float32")[0]
+        assert lag(samples[round(start * 24_000) :][: len(original)], original) <= 24  # a millisecond
     with av.open(f"{tmp_path}/birds.m4b") as book:
         picture = next(stream for stream in book.streams.video)
         assert picture.disposition & av.stream.Disposition.attached_pic
         assert bytes(next(book.demux(picture))) == cover
 
 
+def lag(decoded: np.ndarray, original: np.ndarray) -> int:
+    """Samples by which one is later than the other, by their cross-correlation."""
+    correlation = signal.correlate(decoded, original, method="fft")
+    return abs(int(correlation.argmax()) - (len(original) - 1))
+
+
+def test_a_chapter_without_sound_is_in_the_text_and_has_no_audio(spoken_book, tmp_path: Path):
+    first, second = spoken_book.chapters
+    rows = {s.sentence.index: s.row for s in second.sentences}
+    chapters = chapters_in_time(
+        spoken_book.book, spoken_book.sentences, rows, spoken_book.config, 24_000, f"{spoken_book.folder}"
+    )
+    assert (chapters[0].seconds, chapters[0].words) == (0.0, 0)
+    write_m4b(f"{tmp_path}/birds.m4b", spoken_book.book, chapters)
+    write_epub(f"{tmp_path}/birds.epub", spoken_book.book, chapters, "birds")
+    with av.open(f"{tmp_path}/birds.m4b") as book:
+        assert [mark["metadata"]["title"] for mark in book.chapters()] == [second.title]
+    with zipfile.ZipFile(tmp_path / "birds.epub") as archive:
+        names = archive.namelist()
+        assert first.title in archive.read("EPUB/001.xhtml").decode()
+    assert {"EPUB/001.xhtml", "EPUB/002.xhtml", "EPUB/002.m4a"} <= set(names)
+    assert not {"EPUB/001.m4a", "EPUB/001.smil"} & set(names)
+
+
 def test_without_a_cover_the_m4b_has_audio_alone(spoken_book, tmp_path: Path):
-    write_m4b(f"{tmp_path}/birds.m4b", spoken_book.book, spoken_book.chapters, 64_000)
+    write_m4b(f"{tmp_path}/birds.m4b", spoken_book.book, spoken_book.chapters)
     with av.open(f"{tmp_path}/birds.m4b") as book:
         assert not book.streams.video
 
@@ -147,7 +180,7 @@ def test_without_a_cover_the_m4b_has_audio_alone(spoken_book, tmp_path: Path):
 def test_subtitles_have_a_cue_a_sentence_and_growing_times_for_its_words(spoken_book, tmp_path: Path):
     stamp = r"(\d\d):(\d\d):(\d\d\.\d{3})"
     for chapter in spoken_book.chapters:
-        write_vtt(f"{tmp_path}/1.vtt", chapter)
+        write_vtt(replace(chapter, stem=f"{tmp_path}/1"))
         head, *cues = (tmp_path / "1.vtt").read_text().strip().split("\n\n")
         assert head == "WEBVTT"
         assert len(cues) == len(chapter.sentences)

@@ -1,15 +1,16 @@
-"""From spoken sentences to chapters: one loudness for the whole book, pauses, a FLAC file each, and exact times.
+"""From spoken sentences to chapters: exact times, one loudness for the whole book, pauses, a FLAC file each.
 
-Sentences go through one at a time, so the memory that this takes does not grow with the book.
+The times follow from the lengths of the sentences and of the pauses alone, so no audio is read for them, and chapters
+can be written side by side. Sentences go through one at a time: memory grows with a chapter's FLAC, not with the book.
 
 Shapes: S samples.
 """
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 
 import numpy as np
 import soundfile
@@ -36,12 +37,16 @@ class Timed:
         start_s: where its audio begins.
         end_s: where it ends, without the pause.
         words: in time from the chapter's start.
+        row: where its audio is.
+        silence: samples of the pause behind it.
     """
 
     sentence: Sentence
     start_s: float
     end_s: float
     words: tuple[Interval, ...]
+    row: Row
+    silence: int
 
 
 @dataclass(frozen=True)
@@ -51,16 +56,33 @@ class ChapterAudio:
     Attributes:
         number: from 1.
         title: of the chapter.
-        flac: uri of its audio.
+        stem: uri of its files, without their suffix.
+        sampling_rate: Hz.
         seconds: its length.
         sentences: in order.
     """
 
     number: int
     title: str
-    flac: str
+    stem: str
+    sampling_rate: int
     seconds: float
     sentences: tuple[Timed, ...]
+
+    @property
+    def flac(self) -> str:
+        """Uri of its audio."""
+        return f"{self.stem}.flac"
+
+    @property
+    def m4a(self) -> str:
+        """Uri of the same as AAC."""
+        return f"{self.stem}.m4a"
+
+    @property
+    def vtt(self) -> str:
+        """Uri of its subtitles."""
+        return f"{self.stem}.vtt"
 
     @property
     def words(self) -> int:
@@ -83,65 +105,62 @@ def book_gain(rows: Iterable[Row], target_lufs: float) -> float:
     return min(math.pow(10.0, (target_lufs - lufs) / 20.0), audio.PEAK / peak)
 
 
-def assemble(
-    book: Book, sentences: Sequence[Sentence], rows: Mapping[int, Row], blocks: Blocks, config: BookConfig,
-    sampling_rate: int, folder: str,
-) -> Iterator[ChapterAudio]:  # fmt: skip
-    """Write the chapters, in order.
+def chapters_in_time(
+    book: Book, sentences: Sequence[Sentence], rows: Mapping[int, Row], config: BookConfig, sampling_rate: int,
+    folder: str,
+) -> tuple[ChapterAudio, ...]:  # fmt: skip
+    """The chapters, in order, with the times that everything in them has; nothing is read or written.
 
     Args:
         book: for the titles.
         sentences: of the whole book, in order.
-        rows: what was spoken, by sentence; one that is missing is left out.
-        blocks: where it is.
-        config: pauses and loudness.
+        rows: what was spoken, by sentence; one that is missing is left out: it has its place, and no sound or pause.
+        config: pauses.
         sampling_rate: Hz.
-        folder: where the files go.
+        folder: where the files will be.
+    """
+    return tuple(
+        _chapter(number, book.chapters[index].title, storage.join(folder, f"{number:03d}"), sampling_rate,
+                 [_timed(sentence, rows, config, sampling_rate) for sentence in group])
+        for number, (index, group) in enumerate(groupby(sentences, key=lambda sentence: sentence.chapter), 1)
+    )  # fmt: skip
+
+
+def write_flac(chapter: ChapterAudio, blocks: Blocks, gain: float) -> None:
+    """Write the audio of a chapter.
+
+    Args:
+        chapter: what is in it.
+        blocks: where its sentences are.
+        gain: factor of every sample.
     Raises:
         StorageError: a block is damaged, or the folder is not writable.
     """
-    gain = book_gain(rows.values(), config.target_lufs)
-    spoken = (sentence for sentence in sentences)
-    for number, (index, group) in enumerate(groupby(spoken, key=lambda sentence: sentence.chapter), 1):
-        uri = storage.join(folder, f"{number:03d}.flac")
-        chapter = _Chapter(sampling_rate, gain)
-        for sentence in group:
-            row = rows.get(sentence.index, Row(sentence.index))
-            chapter.add(sentence, row, blocks.waveform(row), pause_s(sentence.pause, config))
-        storage.write_bytes(uri, chapter.flac())
-        yield ChapterAudio(number, book.chapters[index].title, uri, chapter.seconds, tuple(chapter.timed))
+    stream = io.BytesIO()
+    with soundfile.SoundFile(stream, "w", chapter.sampling_rate, 1, "PCM_16", format="FLAC") as file:
+        for timed in chapter.sentences:
+            file.write(_pcm(blocks.waveform(timed.row) * np.float32(gain)))
+            file.write(np.zeros(timed.silence, np.int16))
+    storage.write_bytes(chapter.flac, stream.getvalue())
 
 
-class _Chapter:
-    """A chapter that grows, as FLAC in memory (a tenth of its samples as floats)."""
+def _timed(sentence: Sentence, rows: Mapping[int, Row], config: BookConfig, sampling_rate: int) -> Timed:
+    """A sentence as if its chapter began with it."""
+    row = rows.get(sentence.index, Row(sentence.index))
+    silence = round(pause_s(sentence.pause, config) * sampling_rate) if row.num_samples else 0
+    return Timed(sentence, 0.0, row.num_samples / sampling_rate, row.words, row, silence)
 
-    def __init__(self, sampling_rate: int, gain: float) -> None:
-        self._rate, self._gain = sampling_rate, gain
-        self._stream = io.BytesIO()
-        self._file = soundfile.SoundFile(self._stream, "w", sampling_rate, 1, "PCM_16", format="FLAC")
-        self._samples = 0
-        self.timed: list[Timed] = []
 
-    @property
-    def seconds(self) -> float:
-        return self._samples / self._rate
+def _chapter(number: int, title: str, stem: str, sampling_rate: int, sentences: Sequence[Timed]) -> ChapterAudio:
+    lengths = [timed.row.num_samples + timed.silence for timed in sentences]
+    starts = [samples / sampling_rate for samples in accumulate(lengths, initial=0)]
+    placed = tuple(_later(timed, start) for timed, start in zip(sentences, starts, strict=False))
+    return ChapterAudio(number, title, stem, sampling_rate, starts[-1], placed)
 
-    def add(self, sentence: Sentence, row: Row, waveform: NDArray[np.float32], pause: float) -> None:
-        """A sentence and its pause; what was not spoken has neither sound nor pause, only its place."""
-        start = self.seconds
-        words = tuple(Interval(word.label, start + word.start_s, start + word.end_s) for word in row.words)
-        self._write(_pcm(waveform * np.float32(self._gain)))
-        self.timed.append(Timed(sentence, start, self.seconds, words))
-        if len(waveform):
-            self._write(np.zeros(round(pause * self._rate), np.int16))
 
-    def flac(self) -> bytes:
-        self._file.close()
-        return self._stream.getvalue()
-
-    def _write(self, pcm: NDArray[np.int16]) -> None:
-        self._file.write(pcm)
-        self._samples += len(pcm)
+def _later(timed: Timed, start: float) -> Timed:
+    words = tuple(Interval(word.label, start + word.start_s, start + word.end_s) for word in timed.words)
+    return replace(timed, start_s=start, end_s=start + timed.end_s, words=words)
 
 
 def _pcm(waveform: NDArray[np.float32]) -> NDArray[np.int16]:

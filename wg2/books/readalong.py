@@ -20,7 +20,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wg2 import storage
 from wg2.books.assembly import ChapterAudio, Timed
 from wg2.books.book import Book, Paragraph
-from wg2.books.m4b import encode_aac
 from wg2.books.words import Span, locate
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -69,27 +68,26 @@ class Line:
     sentences: tuple[tuple[str, tuple[Piece, ...]], ...]
 
 
-def write_vtt(uri: str, chapter: ChapterAudio) -> None:
+def write_vtt(chapter: ChapterAudio) -> None:
     """Write a chapter's subtitles: a cue a sentence, with the time of every word in it.
 
     Raises:
         StorageError: the place is not writable.
     """
     cues = [_cue(timed) for timed in chapter.sentences if timed.words]
-    storage.write_bytes(uri, ("\n\n".join(["WEBVTT", *cues]) + "\n").encode())
+    storage.write_bytes(chapter.vtt, ("\n\n".join(["WEBVTT", *cues]) + "\n").encode())
 
 
-def write_epub(uri: str, book: Book, chapters: Sequence[ChapterAudio], bitrate: int, identity: str) -> None:
-    """Write the read-along book.
+def write_epub(uri: str, book: Book, chapters: Sequence[ChapterAudio], identity: str) -> None:
+    """Write the read-along book, with the chapters' M4As in it.
 
     Args:
         uri: of the file.
         book: its text, title and cover.
         chapters: the audio and its times.
-        bitrate: of the AAC audio in it, bits a second.
         identity: of this recording; the same one, the same identifier.
     Raises:
-        StorageError: the place is not writable.
+        StorageError: an M4A cannot be read, or the place is not writable.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as target:
@@ -99,8 +97,7 @@ def write_epub(uri: str, book: Book, chapters: Sequence[ChapterAudio], bitrate: 
         if book.cover:
             _add(target, f"EPUB/{_cover_name(book)}", book.cover, zipfile.ZIP_STORED)
         for chapter in _with_words(chapters):
-            audio = encode_aac([chapter.flac], bitrate, {"title": chapter.title})
-            _add(target, f"EPUB/{_name(chapter)}.m4a", audio, zipfile.ZIP_STORED)
+            _add(target, f"EPUB/{_name(chapter)}.m4a", storage.read_bytes(chapter.m4a), zipfile.ZIP_STORED)
     storage.write_bytes(uri, archive.getvalue())
 
 
@@ -108,9 +105,9 @@ def clips(chapter: ChapterAudio) -> tuple[Clip, ...]:
     """The words of a chapter in time, covering its audio from beginning to end."""
     found = [(_word_id(timed, index), span.start_s)
              for timed in chapter.sentences for index, span in enumerate(_spans(timed))]  # fmt: skip
-    begins = [0.0, *(start for _, start in found[1:])]
+    begins = [0.0, *(start for _, start in found[1:])] if found else []
     ends = [*begins[1:], chapter.seconds]
-    return tuple(Clip(name, a, b) for (name, _), a, b in zip(found, begins, ends, strict=True))
+    return tuple(Clip(name, a, b) for (name, _), a, b in zip(found, begins, ends, strict=False))
 
 
 def lines(book: Book, chapter: ChapterAudio) -> tuple[Line, ...]:
