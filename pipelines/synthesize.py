@@ -8,21 +8,22 @@ What is spoken already is not spoken again; see `wg2.evaluation.results` for wha
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from pipelines import promote, runtime, score
 from pipelines.speaking import speak_all
 from pipelines.voices import VoiceFiles, find_voice
 from wg2 import storage
-from wg2.config import Config, Sampler, SynthesizeConfig, load
+from wg2.config import Config, Durations, Sampler, SynthesizeConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, TextError
 from wg2.evaluation import collect, evaluation_set
 from wg2.evaluation.quality import quality
 from wg2.evaluation.report import Report, SynthesisFacts, render
-from wg2.evaluation.results import Results, Task, median_rtf
+from wg2.evaluation.results import Results, Task, durations_of, median_rtf
 from wg2.text.frontend import Frontend
 from wg2.tracking import Version
 
@@ -32,24 +33,26 @@ _MOST_SENTENCES = 20
 
 @dataclass(frozen=True)
 class StepsSummary:
-    """One step count with one sampler.
+    """One step count with one sampler and one kind of durations.
 
     Attributes:
         steps: of denoising.
         sampler: the rule of a step.
+        durations: whose.
         rtf: median over the files: seconds of computing for a second of audio.
         files: the WAV files, in the order of the sentences.
     """
 
     steps: int
     sampler: Sampler
+    durations: Durations
     rtf: float
     files: tuple[str, ...]
 
     @property
     def facts(self) -> SynthesisFacts:
         """What the report says of it."""
-        return SynthesisFacts(self.steps, self.sampler, self.rtf, len(self.files))
+        return SynthesisFacts(self.steps, self.sampler, self.durations, self.rtf, len(self.files))
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,17 @@ def run(config: Config) -> SynthesisSummary:
 
 
 def _tasks(config: Config, voice: VoiceFiles, sentences: Sequence[tuple[str, str]]) -> list[Task]:
-    """Every sentence at every step count with every sampler."""
+    """Every sentence in every manner."""
     settings = config.synthesize
-    known = evaluation_set.tokens(config.dataset_dir) if settings.true_durations else {}
+    true = evaluation_set.tokens(config.dataset_dir) if "true" in settings.durations else {}
+    known: dict[Durations, dict[str, evaluation_set.Tokens]] = {"predicted": {}, "true": true}
     return [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, sampler, settings.bf16,
-                 *known.get(utt_id, ((), ())))
-            for steps in settings.steps for sampler in settings.sampler for utt_id, text in sentences]  # fmt: skip
+                 *known[durations].get(utt_id, ((), ())))
+            for steps, sampler, durations in _manners(settings) for utt_id, text in sentences]  # fmt: skip
+
+
+def _manners(settings: SynthesizeConfig) -> Iterator[tuple[int, Sampler, Durations]]:
+    return product(settings.steps, settings.sampler, settings.durations)
 
 
 def _check_steps(settings: SynthesizeConfig, voice: VoiceFiles) -> None:
@@ -177,8 +185,7 @@ def _summary(
     spoken = sum(row["key"] in new for row in rows)
     rejects = tuple((row["utt_id"], f"{row['error_class']}: {row['message']}") for row in results.rejects(tasks))
     settings = config.synthesize
-    per_steps = tuple(_of_steps(results.folder, steps, sampler, rows)
-                      for steps in settings.steps for sampler in settings.sampler)  # fmt: skip
+    per_steps = tuple(_in_manner(results.folder, manner, rows) for manner in _manners(settings))
     sentences = len({task.utt_id for task in tasks})
     return SynthesisSummary(
         results.folder, voice.name, sentences, spoken, len(rows) - spoken, rejects, per_steps, tuple(rows),
@@ -186,9 +193,9 @@ def _summary(
     )  # fmt: skip
 
 
-def _of_steps(folder: str, steps: int, sampler: Sampler, rows: Sequence[dict[str, Any]]) -> StepsSummary:
-    mine = [row for row in rows if (row["steps"], row["sampler"]) == (steps, sampler)]
-    return StepsSummary(steps, sampler, median_rtf(mine), tuple(storage.join(folder, row["wav"]) for row in mine))
+def _in_manner(folder: str, manner: tuple[int, Sampler, Durations], rows: Sequence[dict[str, Any]]) -> StepsSummary:
+    mine = [row for row in rows if (row["steps"], row["sampler"], durations_of(row)) == manner]
+    return StepsSummary(*manner, median_rtf(mine), tuple(storage.join(folder, row["wav"]) for row in mine))
 
 
 def write_report(config: Config, summary: SynthesisSummary) -> None:
@@ -234,9 +241,9 @@ def evaluate(config: Config) -> SynthesisSummary:
 def _print(summary: SynthesisSummary) -> None:
     print(f"synthesize: {summary.spoken} files spoken, {summary.reused} reused, {len(summary.rejects)} rejected "
           f"-> {summary.folder}")  # fmt: skip
-    print("  steps  sampler        RTF  files")
+    print("  steps  sampler     durations     RTF  files")
     for entry in summary.steps:
-        print(f"  {entry.steps:5d}  {entry.sampler:10s}  {entry.rtf:6.3f}  {len(entry.files):5d}")
+        print(f"  {entry.steps:5d}  {entry.sampler:10s}  {entry.durations:9s}  {entry.rtf:6.3f}  {len(entry.files):5d}")
     sys.stdout.flush()
 
 

@@ -27,7 +27,7 @@ def _report(text: str = "Birds.", title: str = "A voice") -> Report:
         title=title,
         dataset=DatasetFacts("bundled", 38, 0.05, RATE, {"train": 30, "val": 4, "test": 4}, (("C-7", f"bad: {text}"),)),
         training=TrainingFacts(300, 0.811, 0.4237, "0a1b2c", "wg2-demo, version 3", curves),
-        synthesis=(SynthesisFacts(12, "ddpm", 0.25, 2), SynthesisFacts(6, "unipc", 0.125, 2)),
+        synthesis=(SynthesisFacts(12, "ddpm", "predicted", 0.25, 2), SynthesisFacts(6, "unipc", "true", 0.125, 2)),
         sentences=tuple(
             Sentence(utt_id, text, tuple(_sound(label, 1.0) for label in ("recording", "12 steps", "6 steps")))
             for utt_id in ("C-1", "C-2")

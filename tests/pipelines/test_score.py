@@ -1,7 +1,7 @@
 """What was spoken is judged beside its recordings, reported, and promoted: the job on a Ray of this machine."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import tiny_voice
 from browser import chromium
 
 from pipelines import runtime, synthesize
-from wg2.config import load
+from wg2.config import PrepareConfig, load
 from wg2.errors import ConfigError, StorageError
 from wg2.evaluation.promotion import CHAMPION
 from wg2.tracking import Run, find_version, register
@@ -104,6 +104,30 @@ def test_the_same_audio_is_as_good_under_another_name(bench: Bench):
     first, *_, last = bench.first.scores
     assert [last[name] for name in ("wer", "cer", "dnsmos")] == [first[name] for name in ("wer", "cer", "dnsmos")]
     assert last["mcd"] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_copy_synthesis_beside_predicted_durations_has_the_recording_s_timing(bundled_corpus: Path, tmp_path: Path):
+    corpus = small_set.write_manifest(tmp_path, small_set.bundled_rows(bundled_corpus, tmp_path, 3))
+    recipe = replace(small_set.RECIPE, prepare=PrepareConfig(unit_utterances=4, val_fraction=0.3, test_fraction=0.3))
+    info = small_set.prepare(corpus, str(tmp_path / "set"), recipe)
+    (recorded,) = (row for row in small_set.rows(info) if row["split"] == "test")
+    voice = tiny_voice.save(tmp_path / "voice")
+    flags = ["--dir", str(tmp_path / "run"), "--dataset", str(tmp_path / "set"), "--synthesize.voice", str(voice),
+             "--synthesize.durations", "predicted", "true", *STEPS[:2], "--synthesize.metrics", "True"]  # fmt: skip
+    summary = synthesize.evaluate(load(flags))
+    free, copy = summary.rows
+    assert (free["wav"].split("/")[0], copy["wav"].split("/")[0]) == ("3", "3-true")
+    assert (copy["phones"], copy["durations"]) == (recorded["phones"], recorded["durations"])
+    assert copy["num_samples"] == 300 * sum(recorded["durations"])
+    assert free["durations"] != recorded["durations"]
+    scores = {row["system"]: row for row in summary.scores}
+    assert list(scores) == ["recording", "3 steps", "3 steps, true durations"]
+    assert (scores["3 steps"]["lsd_0_4"], scores["3 steps, true durations"]["duration_error"]) == (None, 0.0)
+    assert scores["3 steps, true durations"]["lsd_0_4"] > 0 < scores["3 steps"]["duration_error"]
+    page = (tmp_path / "run/synthesis/report.html").read_text()
+    assert "<td>3</td><td>ddpm</td><td>predicted</td>" in page
+    assert "<td>3</td><td>ddpm</td><td>true</td>" in page
 
 
 def test_a_second_run_scores_nothing_and_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -11,7 +11,7 @@ Each part of the program is given its own section, never the whole tree. The fie
 from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, MfaConfig, PrepareConfig, TextConfig
 from wg2.config.model import DecoderConfig, DiffusionConfig, EncoderConfig, ModelConfig, ResamplingConfig
 from wg2.config.parse import load
-from wg2.config.speaking import BookConfig, Sampler, SynthesizeConfig
+from wg2.config.speaking import BookConfig, Durations, Sampler, SynthesizeConfig
 from wg2.config.training import AugmentConfig, TrackingConfig, TrainConfig
 from wg2.config.tree import Config, digest
 
@@ -24,6 +24,7 @@ __all__ = [
     "CorpusConfig",
     "DecoderConfig",
     "DiffusionConfig",
+    "Durations",
     "EncoderConfig",
     "MfaConfig",
     "ModelConfig",

@@ -9,6 +9,8 @@ from wg2.errors import ConfigError
 
 Sampler = Literal["ddpm", "ddim", "dpm-solver", "unipc"]
 """DDPM ancestral (the paper's), DDIM, DPM-Solver++(2M), UniPC of order 2; see `wg2.diffusion.samplers`."""
+Durations = Literal["predicted", "true"]
+"""Whose durations are spoken: those that the voice predicts, or those of the recording (copy-synthesis)."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class SynthesizeConfig:
     """Text to speak; default: the held-out sentences of the data set."""
     text_file: str = ""
     """File of sentences: text, one a line, or Parquet with a column `text` (and `utt_id`, if they have names)."""
-    true_durations: bool = False
-    """Speak the data set's held-out sentences with the recordings' own durations (copy-synthesis)."""
+    durations: tuple[Durations, ...] = ("predicted",)
+    """The voice's own durations, or the recordings' true ones (copy-synthesis, of held-out sentences only), or both."""
     steps: tuple[int, ...] = (1000, 50, 25, 12, 6)
     """Numbers of denoising steps, each spoken for every sentence; one that is given twice counts once."""
     sampler: tuple[Sampler, ...] = ("ddpm",)
@@ -60,19 +62,20 @@ class SynthesizeConfig:
         Raises:
             ConfigError: no step count, one below 2, a pace that is not positive, a negative number, or blank text.
         """
-        object.__setattr__(self, "steps", tuple(dict.fromkeys(self.steps)))
-        object.__setattr__(self, "sampler", tuple(dict.fromkeys(self.sampler)))
+        for several in ("steps", "sampler", "durations"):
+            object.__setattr__(self, several, tuple(dict.fromkeys(getattr(self, several))))
         if self.text and not self.text.strip():
             raise ConfigError(f"synthesize.text: got {self.text!r}, wanted words; leave it out for held-out sentences")
         if not self.steps or min(self.steps) < 2:
             raise ConfigError(f"synthesize.steps: got {self.steps or 'none'}, wanted one or more, each at least 2")
-        if not self.sampler:
-            raise ConfigError("synthesize.sampler: got none, wanted one or more")
+        for several in ("sampler", "durations"):
+            if not getattr(self, several):
+                raise ConfigError(f"synthesize.{several}: got none, wanted one or more")
         if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
-        if self.true_durations and (self.text or self.text_file or self.pace != 1.0):
-            raise ConfigError("synthesize.true-durations: they are known of the data set's sentences only, at pace 1; "
-                              "leave out text, text-file and pace")  # fmt: skip
+        if "true" in self.durations and (self.text or self.text_file or self.pace != 1.0):
+            raise ConfigError("synthesize.durations: the true ones are known of the data set's sentences only, at "
+                              "pace 1; leave out text, text-file and pace")  # fmt: skip
         for entry in self.system:
             if not all(entry.partition("=")[::2]):
                 raise ConfigError(f"synthesize.system: got {entry!r}, wanted NAME=FOLDER")

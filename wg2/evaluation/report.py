@@ -65,10 +65,11 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class SynthesisFacts:
-    """One step count with one sampler: median real-time factor (seconds of computing for a second of speech), files."""
+    """A manner of speaking: median real-time factor (seconds of computing for a second of speech), files."""
 
     steps: int
     sampler: str
+    durations: str
     rtf: float
     files: int
 

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from wg2 import storage
+from wg2.config import Durations
 from wg2.dataset.schema import REJECT_SCHEMA
 from wg2.evaluation.tables import read_rows, write_rows
 
@@ -114,7 +115,7 @@ class Task:
     def of_row(cls, row: Mapping[str, Any]) -> "Task":
         """The task of a file, from its row: phones and durations are part of it only if they were given."""
         names = ("utt_id", "text", "steps", "seed", "pace", "voice", "sampler", "bf16")
-        tokens = (tuple(row["phones"]), tuple(row["durations"])) if has_true_durations(row) else ()
+        tokens = (tuple(row["phones"]), tuple(row["durations"])) if durations_of(row) == "true" else ()
         return cls(*(row[name] for name in names), *tokens)
 
 
@@ -169,9 +170,9 @@ class Results:
         return [f"{name}/{uri.rsplit('/', 1)[1]}" for uri in uris]
 
 
-def has_true_durations(row: Mapping[str, Any]) -> bool:
-    """Whether a file was spoken with the durations of a recording; its folder says so."""
-    return str(row["wav"]).partition("/")[0].endswith("-true")
+def durations_of(row: Mapping[str, Any]) -> Durations:
+    """Whose durations a file was spoken with; its folder says so."""
+    return "true" if str(row["wav"]).partition("/")[0].endswith("-true") else "predicted"
 
 
 def rejection(task_row: dict[str, Any], error: Exception) -> dict[str, Any]:

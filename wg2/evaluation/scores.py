@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from wg2 import storage
 from wg2.evaluation.metrics import METRICS
-from wg2.evaluation.results import has_true_durations
+from wg2.evaluation.results import durations_of
 from wg2.evaluation.tables import read_rows, write_rows
 
-_VERSION = 1  # of the metrics' definitions: another one, and everything is scored again
+_VERSION = 2  # of the metrics' definitions: another one, and everything is scored again
 _REMEDY = "delete it, and the files are scored again"
 
 SCORE_SCHEMA = pa.schema([
@@ -108,7 +108,7 @@ class Scores:
 def label(row: Mapping[str, Any]) -> str:
     """What a page calls the system of a row of results: '50 steps, unipc, true durations'."""
     rule = ("" if row["sampler"] == "ddpm" else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
-    return f"{row['steps']} steps{rule}{', true durations' if has_true_durations(row) else ''}"
+    return f"{row['steps']} steps{rule}{', true durations' if durations_of(row) == 'true' else ''}"
 
 
 def files_of(folder: str, utt_ids: Iterable[str]) -> dict[str, str]:

@@ -186,8 +186,15 @@ def test_durations_err_by_their_mean_difference_and_pauses_do_not_count():
     assert duration_error(TOKENS, TOKENS) == 0.0
 
 
-@pytest.mark.parametrize("other", [(), (("B", 5), ("ER1", 6), ("T", 3))], ids=["none", "another phone"])
-def test_durations_of_other_phones_are_not_compared(other):
+def test_a_phone_that_only_one_has_is_no_error_of_a_duration():
+    another_vowel = (("B", 5), ("IH0", 50), ("D", 3), (".", 10))
+    longer = (("sil", 2), ("S", 30), ("B", 5), ("ER2", 9), ("D", 3), (".", 10))
+    assert duration_error(TOKENS, another_vowel) == pytest.approx(1 / 2)
+    assert duration_error(TOKENS, longer) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("other", [(), (("B", 5), ("IH1", 6), ("T", 3))], ids=["none", "other phones"])
+def test_durations_of_something_else_are_not_compared(other):
     assert duration_error(TOKENS, other) is None
 
 
