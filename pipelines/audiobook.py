@@ -1,7 +1,7 @@
 """The job that speaks a whole book, resumably.
 
-python pipelines/audiobook.py --book.source book.epub --book.voice runs/lj/training/best
-ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj --book.source s3://b/book.epub
+python pipelines/audiobook.py --book book.epub --book.voice runs/lj/training/best
+ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj --book s3://b/book.epub
 
 What is spoken already is not spoken again; `wg2.books` says what becomes of a book, and what lies where.
 """
@@ -32,13 +32,13 @@ from wg2.books.source import read_book
 from wg2.config import BookConfig, Config, load
 from wg2.dataset.ledger import config_digest
 from wg2.errors import BookError, ConfigError
-from wg2.text.frontend import Frontend
 
 Block = tuple[Sentence, ...]
 Problem = tuple[int, str, str]
 """Sentence, its text, and why a listener should check it."""
 NOTE = "book.json"
 """What was made, of what; written last."""
+_CHAPTER_FILE = re.compile(r"\d{3,}\.(?:flac|m4a|vtt)")
 _FINISHING = ("pause_", "target_lufs", "bitrate")
 """Settings that change the outputs, and no take."""
 
@@ -49,7 +49,7 @@ class BookSummary:
 
     Attributes:
         folder: where everything is.
-        chapters: their FLAC files, in order.
+        chapters: the FLAC files of those that have sound, in order.
         seconds: of audio.
         sentences: of the book.
         spoken: sentences that this run spoke.
@@ -102,7 +102,7 @@ def run(config: Config) -> BookSummary:
 
     Raises:
         ConfigError: there is no book, or more steps than the voice can do.
-        BookError: the book cannot be read, or a sentence not be spoken.
+        BookError: the book cannot be read, a sentence not be spoken, or another book is where this one would be.
         WorkerError: the actors fail again and again.
         TrackingError: there is no such voice.
         StorageError: the book cannot be read, or the audio not be written.
@@ -113,6 +113,7 @@ def run(config: Config) -> BookSummary:
     voice = find_voice(settings.voice, config)
     sentences, skipped = _sentences(book, settings, voice)
     folder = storage.join(config.books_dir, _slug(settings.source))
+    _check_place(folder, book)
     blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences)))
     done = blocks.committed()
     before = len(done)
@@ -124,6 +125,7 @@ def run(config: Config) -> BookSummary:
     summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
     note = _note(book, voice, summary, chapters) | {"made_from": _made_from(book, settings, blocks, done)}
     if not _is_finished(folder, note):
+        _clear(folder, note)
         _finish(book, chapters, done, settings, blocks, folder)
         storage.write_bytes(storage.join(folder, NOTE), _json(note))
     _print(summary)
@@ -145,7 +147,7 @@ def _sentences(book: Book, settings: BookConfig, voice: VoiceFiles) -> tuple[Blo
     if settings.steps > most:
         raise ConfigError(f"book.steps: got {settings.steps}, but {voice.name} was trained with {most} noise levels")
     sentences = plan(book, settings.max_characters)
-    skipped = unspeakable(sentences, Frontend(voice.info.text), settings.max_characters)
+    skipped = unspeakable(sentences, voice.frontend, settings.max_characters)
     if settings.on_unspeakable == "fail":
         refuse(skipped, sentences)
     if len(skipped) == len(sentences):
@@ -205,9 +207,10 @@ def _finish(
     runtime.connect()
     gain = book_gain(done.values(), settings.target_lufs)
     finish = ray.remote(num_cpus=1)(_finish_chapter)
-    calls = [finish.remote(chapter, blocks.folder, gain, settings.bitrate) for chapter in chapters]
-    with runtime.Progress("audiobook", "chapters", len(chapters)) as progress:
-        for chapter, call in zip(chapters, calls, strict=True):
+    voiced = [chapter for chapter in chapters if chapter.seconds]
+    calls = [finish.remote(chapter, blocks.folder, gain, settings.bitrate) for chapter in voiced]
+    with runtime.Progress("audiobook", "chapters", len(voiced)) as progress:
+        for chapter, call in zip(voiced, calls, strict=True):
             ray.get(call)
             progress.advance(1, chapter.title)
     name = storage.join(folder, _name(folder))
@@ -230,6 +233,24 @@ def _is_finished(folder: str, note: Mapping[str, Any]) -> bool:
     return there >= set(note["files"])
 
 
+def _clear(folder: str, note: Mapping[str, Any]) -> None:
+    """Away with the note of other outputs, before they change, and with chapters that are no more."""
+    for uri in sorted(storage.list_files(folder), key=lambda uri: _name(uri) != NOTE):
+        if _name(uri) == NOTE or (_CHAPTER_FILE.fullmatch(_name(uri)) and _name(uri) not in note["files"]):
+            storage.delete(uri)
+
+
+def _check_place(folder: str, book: Book) -> None:
+    """Refuse to write over another book: the folder has the name of the source's file, and two may have the same."""
+    uri = storage.join(folder, NOTE)
+    if not storage.exists(uri):
+        return
+    there = json.loads(storage.read_bytes(uri))
+    if (there["title"], there["author"]) != (book.title, book.author):
+        raise BookError(f"{folder} has '{there['title']}' by {there['author'] or 'nobody'}, and this is '{book.title}' "
+                        f"by {book.author or 'nobody'}; rename the file, or give another --dir")  # fmt: skip
+
+
 def _made_from(book: Book, settings: BookConfig, blocks: Blocks, done: Mapping[int, Row]) -> str:
     """Digest of all that the outputs follow from: the text, the takes, pauses, loudness and bit rate."""
     finish = {name: value for name, value in asdict(settings).items() if name.startswith(_FINISHING)}
@@ -243,10 +264,8 @@ def _made_from(book: Book, settings: BookConfig, blocks: Blocks, done: Mapping[i
 def _summary(
     folder: str, chapters: Sequence[ChapterAudio], total: int, spoken: int, reused: int, problems: Sequence[Problem]
 ) -> BookSummary:
-    seconds = sum(chapter.seconds for chapter in chapters)
-    return BookSummary(
-        folder, tuple(chapter.flac for chapter in chapters), seconds, total, spoken, reused, tuple(problems)
-    )
+    seconds, flacs = sum(chapter.seconds for chapter in chapters), (c.flac for c in chapters if c.seconds)
+    return BookSummary(folder, tuple(flacs), seconds, total, spoken, reused, tuple(problems))
 
 
 def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Problem]:
@@ -255,7 +274,7 @@ def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Pro
 
 def _note(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> dict[str, Any]:
     """What book.json says, which is written last."""
-    files = [uri for c in chapters for uri in (c.flac, c.vtt, *([c.m4a] if c.seconds else []))]
+    files = [uri for c in chapters if c.seconds for uri in (c.flac, c.m4a, c.vtt)]
     return {
         "title": book.title,
         "author": book.author,
@@ -263,7 +282,9 @@ def _note(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequenc
         "voice_digest": voice.digest,
         "seconds": summary.seconds,
         "sentences": summary.sentences,
-        "chapters": [{"title": c.title, "flac": _name(c.flac), "seconds": c.seconds} for c in chapters],
+        "chapters": [
+            {"title": c.title, "flac": _name(c.flac) if c.seconds else "", "seconds": c.seconds} for c in chapters
+        ],
         "problems": [{"sentence": index + 1, "text": text, "why": why} for index, text, why in summary.problems],
         "files": [*map(_name, files), *(f"{_name(summary.folder)}.{suffix}" for suffix in ("m4b", "epub"))],
     }

@@ -24,7 +24,6 @@ from wg2.evaluation import collect, evaluation_set
 from wg2.evaluation.quality import quality
 from wg2.evaluation.report import Report, SynthesisFacts, render
 from wg2.evaluation.results import Results, Task, durations_of, median_rtf
-from wg2.text.frontend import Frontend
 from wg2.tracking import Version
 
 _MOST_SENTENCES = 20
@@ -151,7 +150,7 @@ def _sentences(config: Config, voice: VoiceFiles) -> list[tuple[str, str]]:
     if settings.text and settings.text_file:
         raise ConfigError("synthesize.text and synthesize.text-file are both given; wanted one of them")
     if settings.text:
-        Frontend(voice.info.text).words(settings.text)  # refused here, before anything is written
+        voice.frontend.words(settings.text)  # refused here, before anything is written
         found = [evaluation_set.named(settings.text)]
     elif settings.text_file:
         found = evaluation_set.read(storage.absolute(settings.text_file))

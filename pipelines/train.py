@@ -27,6 +27,7 @@ from wg2.checkpoint import MetricRow, Mirror
 from wg2.config import Config, TrainConfig, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, TrainingError
+from wg2.text.lexicon import read_user_file
 from wg2.tracking import Run, resolve_voice
 from wg2.training import check, check_memory, keep_init, open_session
 
@@ -43,7 +44,7 @@ def run(config: Config, parent: str = "") -> TrainSummary:
         config: of the training.
         parent: MLflow run of the sweep that it is part of; '': none.
     Raises:
-        ConfigError: settings that contradict each other.
+        ConfigError: settings that contradict each other, or a lexicon that cannot be read.
         DatasetError: no committed data set, or one that does not fit the model or the checkpoint.
         TrainingError: too many non-finite steps, other settings than the checkpoint's, or workers lost too often.
         TrackingError: MLflow refused; the metrics are kept and go with the next run of the same command.
@@ -51,7 +52,8 @@ def run(config: Config, parent: str = "") -> TrainSummary:
     config = runtime.absolute(config)
     with checkpoint.working_folder(config.training_dir, "driver", config.train.cache_dir) as mirror:
         mirror.fetch()
-        return _run(Job(config, open_dataset(config.dataset_dir), mirror.folder, parent), mirror)
+        lexicon = read_user_file(config.text.lexicon) if config.text.lexicon else ""
+        return _run(Job(config, open_dataset(config.dataset_dir), mirror.folder, parent, lexicon), mirror)
 
 
 def _run(job: Job, mirror: Mirror) -> TrainSummary:

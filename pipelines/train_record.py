@@ -56,17 +56,20 @@ class Job:
         info: its data set.
         folder: where the driver has it on a local disk.
         parent: MLflow run of the sweep that it is part of; '': none.
+        lexicon: what is in the user's lexicon: only the driver is sure to have the file.
     """
 
     config: Config
     info: DatasetInfo
     folder: Path
     parent: str = ""
+    lexicon: str = ""
 
     @property
     def sections(self) -> Sections:
         """What training obeys."""
-        return Sections(self.config.train, self.config.model, self.config.diffusion, self.config.text)
+        config = self.config
+        return Sections(config.train, config.model, config.diffusion, config.text, self.lexicon)
 
     @property
     def ray_dir(self) -> str:

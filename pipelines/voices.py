@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ray
 
 from pipelines import runtime
-from wg2.checkpoint import VoiceInfo, check_voice
+from wg2.checkpoint import VoiceInfo, check_voice, voice_json, with_lexicon
 from wg2.config import BookConfig, Config, SynthesizeConfig
 from wg2.errors import ConfigError
+from wg2.text.frontend import Frontend
 from wg2.tracking import MODEL_SCHEME, Version, find_version, resolve_voice
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FILES = ("voice.json", "model.safetensors")
+_FACTS = "voice.json"
+_FILES = (_FACTS, "model.safetensors")
 _WARM_UP_PHONES, _WARM_UP_FRAMES = 8, 20
 
 
@@ -36,8 +38,13 @@ class VoiceFiles:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of voice.json, which holds the weights' own and the stored schedules."""
-        return hashlib.sha256(self.files["voice.json"]).hexdigest()
+        """SHA-256 of voice.json, which holds the weights' own, the stored schedules and the user's lexicon."""
+        return hashlib.sha256(self.files[_FACTS]).hexdigest()
+
+    @property
+    def frontend(self) -> Frontend:
+        """From text to the voice's phones."""
+        return Frontend(self.info.text, self.info.lexicon)
 
 
 def find_voice(name: str, config: Config) -> VoiceFiles:
@@ -50,8 +57,11 @@ def find_voice(name: str, config: Config) -> VoiceFiles:
     name = name or f"models:/{config.tracking.model_name}@champion"
     version = find_version(name, config.tracking_uri) if name.startswith(MODEL_SCHEME) else None
     place = resolve_voice(version.address if version else name, config.tracking_uri)  # an alias may move meanwhile
-    info = check_voice(place)
-    return VoiceFiles(name, info, {file: (place / file).read_bytes() for file in _FILES}, version)
+    info, files = check_voice(place), {file: (place / file).read_bytes() for file in _FILES}
+    if config.text.lexicon:
+        info = with_lexicon(info, config.text.lexicon)
+        files[_FACTS] = voice_json(files[_FACTS], info)
+    return VoiceFiles(name, info, files, version)
 
 
 def starter(worker: type, voice: VoiceFiles, folder: str, settings: SynthesizeConfig | BookConfig) -> Callable[[], Any]:

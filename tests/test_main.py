@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import tiny_training
 import tiny_voice
 
 from wg2.__main__ import main
+from wg2.tracking import Run, register
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +47,37 @@ def test_say_obeys_pace_seed_and_sampler(voice: Path, tmp_path: Path):
     assert spoken("d.wav", "--pace", "2")[0] < 0.7 * plain[0]
 
 
+def test_say_speaks_phones_in_braces_and_the_users_lexicon_wins(voice: Path, tmp_path: Path):
+    (tmp_path / "own.txt").write_text("wugs  W AH1 G Z\n")
+
+    def spoken(text: str, *options: str) -> bytes:
+        path = tmp_path / "x.wav"
+        assert main(["say", text, "--voice", str(voice), "-o", str(path), "--steps", "2", *options]) == 0
+        return path.read_bytes()
+
+    braced = spoken("Two {W AH1 G Z}, no more.")
+    assert spoken("Two wugs, no more.", "--lexicon", str(tmp_path / "own.txt")) == braced
+    assert spoken("Two birds, no more.") != braced
+
+
+def test_a_registered_voice_says_the_same_as_its_folder(voice: Path, tmp_path: Path):
+    uri = tiny_training.mlflow_store(tmp_path)
+    assert register(Run.start_or_resume(uri, "exp", "k", {}, {}), voice, "speaker") == 1
+    for name, options in (("a", [str(voice)]), ("b", ["models:/speaker@champion", "--tracking", uri])):
+        output = str(tmp_path / f"{name}.wav")
+        assert main(["say", "Two birds.", "-o", output, "--steps", "2", "--voice", *options]) == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["...", "--steps", "2"], "no pronounceable word"),
+        (["Oh, {HH AX0}."], "{HH AX0}: unknown phone 'AX0'"),
+        (["Oh, {HH AH}."], "vowel 'AH' without stress"),
+        (["Birds.", "--lexicon", "nowhere.txt"], "nowhere.txt"),
+        (["Birds.", "--seed", str(2**63)], "seed: got 9223372036854775808"),
+        (["Birds.", "--voice", "models:/nobody@champion", "--tracking", "sqlite:///none.db"], "nobody"),
         (["Birds.", "--steps", "0"], "steps: got 0, wanted at least 2"),
         (["Birds.", "--steps", "1"], "steps: got 1, wanted at least 2"),
         (["Birds.", "--pace", "0"], "pace"),

@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_say(words: Any) -> None:
     say = words.add_parser("say", help="speak a text into an audio file")
-    say.add_argument("text")
+    say.add_argument("text", help="what to say; phones in braces are spoken as they are: 'Oh, {HH AH0 L OW1}.'")
     say.add_argument("--voice", required=True, help="voice folder, or models:/NAME@ALIAS")
     say.add_argument("--tracking", default="", metavar="URI", help="MLflow of a models:/ voice [runs/demo/mlflow.db]")
     say.add_argument("-o", "--output", default="speech.wav", help=".wav, .flac, .ogg or .mp3 [%(default)s]")
@@ -77,6 +77,7 @@ def _add_say(words: Any) -> None:
     say.add_argument("--sampler", choices=get_args(Sampler), default="ddpm", help="rule of a step [%(default)s]")
     say.add_argument("--seed", type=int, default=0, help="of the noise [%(default)s]")
     say.add_argument("--pace", type=float, default=1.0, help="2.0 speaks twice as fast [%(default)s]")
+    say.add_argument("--lexicon", default="", metavar="FILE", help="own pronunciations: lines 'WORD  P1 P2 ...'")
     say.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
     say.set_defaults(run=_say)
 
@@ -95,13 +96,10 @@ def _add_tune(words: Any) -> None:
 
 def _say(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from wg2 import audio
-    from wg2.config import Config
     from wg2.synthesis import load_voice
-    from wg2.tracking import resolve_voice
 
     audio.file_format(arguments.output)  # refused before the work, not after it
-    folder = resolve_voice(arguments.voice, arguments.tracking or Config().tracking_uri)
-    voice = load_voice(folder, arguments.device)
+    voice = load_voice(arguments.voice, arguments.device, lexicon=arguments.lexicon, tracking=arguments.tracking)
     speech = voice.say(arguments.text, arguments.steps, arguments.seed, arguments.pace, sampler=arguments.sampler)
     speech.save(arguments.output)
     print(f"{arguments.output}: {speech.seconds:.2f} s at {speech.sampling_rate} Hz, {arguments.steps} steps")

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import tiny_voice
 from killing import kill_with_its_ray, wait_until
 
 from pipelines import audiobook, runtime
+from wg2.books.blocks import Blocks
+from wg2.books.narrator import sentence_seed
 from wg2.books.plan import Sentence
 from wg2.config import load
 from wg2.errors import BookError, ConfigError, StorageError, TrackingError, Wg2Error, WorkerError
@@ -41,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(folder: Path, voice: Path, source: Path, *more: str) -> list[str]:
-    return ["--dir", str(folder), "--book.voice", str(voice), "--book.source", str(source), *FLAGS, *more]
+    return ["--dir", str(folder), "--book.voice", str(voice), "--book", str(source), *FLAGS, *more]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -87,6 +90,41 @@ def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes
     assert [(text, "Latin letters" in why) for index, text, why in summary.problems if index == 1] == [
         ("Он ушёл.", True)
     ]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_sentence_that_is_not_understood_is_spoken_again_with_another_seed_and_the_others_are_not(
+    whole, voice, source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A recogniser that understands everything but the first attempts at two sentences: found by their noise."""
+    monkeypatch.setattr(audiobook, "BookWorker", deaf_to_first_attempts_at(3, 8))
+    summary = audiobook.run(load(options(tmp_path, voice, source, "--book.attempts", "3")))
+    rows = {row["index"]: row for path in committed(tmp_path) for row in json.loads(path.read_text())["sentences"]}
+    assert {index: row["attempt"] for index, row in rows.items()} == {n: int(n in (3, 8)) for n in range(COUNT)}
+    assert (summary.spoken, summary.problems) == (COUNT, ())
+    first, second = (Blocks(str(committed(folder)[0].parent)) for folder in (whole[0], tmp_path))
+    again = {
+        index for index, row in second.committed().items()
+        if not np.array_equal(second.waveform(row), first.waveform(first.committed()[index]))
+    }  # fmt: skip
+    assert again == {3, 8}
+
+
+def deaf_to_first_attempts_at(*indices: int) -> type[audiobook.BookWorker]:
+    class Deaf(audiobook.BookWorker):
+        def _load(self):
+            narrator = super()._load()
+            say, bad = narrator._say, {sentence_seed(0, index) for index in indices}
+
+            def marked(sentences):
+                heard.extend(seed in bad for _, seed in sentences)
+                return say(sentences)
+
+            heard: list[bool] = []
+            narrator._say, narrator._hear = marked, lambda *_: float(heard.pop(0))
+            return narrator
+
+    return Deaf
 
 
 @pytest.mark.slow
@@ -143,6 +181,52 @@ def test_a_second_run_speaks_nothing_and_changes_nothing(whole, voice, source, m
     assert files(whole[0]) == before
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_a_finished_book_is_finished_again_only_where_something_of_it_changed(voice, tmp_path: Path):
+    source = tmp_path / "birds.txt"
+    source.write_text(TEXT)
+    flags = options(tmp_path, voice, source)
+    audiobook.run(load(flags))
+    folder = tmp_path / "books/birds"
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / "002.vtt").unlink()
+    mended = audiobook.run(load(flags))
+    assert (mended.spoken, (folder / "002.vtt").exists()) == (0, True)
+    louder = audiobook.run(load([*flags, "--book.target-lufs", "-30"]))
+    assert louder.spoken == 0
+    assert all((folder / name).stat().st_mtime_ns > time for name, time in times.items() if "." in name)
+    source.write_text(TEXT.partition("CHAPTER II")[0])
+    audiobook.run(load(flags))
+    assert {path.name for path in folder.iterdir()} == {
+        "001.flac", "001.m4a", "001.vtt", "birds.m4b", "birds.epub", "book.json", "blocks",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_job_that_fails_while_it_finishes_leaves_no_note_of_the_outputs_before(
+    voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = tmp_path / "birds.txt"
+    source.write_text(SENTENCES[0])
+    flags = options(tmp_path, voice, source)
+    audiobook.run(load(flags))
+    with monkeypatch.context() as patch:
+        patch.setattr(audiobook, "write_epub", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            audiobook.run(load([*flags, "--book.pause-chapter-s", "5"]))
+    assert not (tmp_path / "books/birds/book.json").exists()
+    again = audiobook.run(load(flags))
+    assert again.seconds == pytest.approx(sum(soundfile.info(uri).duration for uri in again.chapters))
+
+
+def test_another_book_of_the_same_name_is_not_written_over(whole, voice, tmp_path: Path):
+    other, before = tmp_path / "birds.txt", files(whole[0])
+    other.write_text("Title: Other Birds\nAuthor: Somebody\n\n" + TEXT)
+    with pytest.raises(BookError, match="has 'birds' by nobody, and this is 'Other Birds' by Somebody; rename"):
+        audiobook.run(load(options(whole[0], voice, other)))
+    assert files(whole[0]) == before
+
+
 def fails(how: Callable[[], object], where: Callable[[Sentence], bool]) -> type[audiobook.BookWorker]:
     """A worker that fails at some sentences."""
 
@@ -194,8 +278,10 @@ def test_a_job_whose_workers_all_fail_gives_up_and_says_why(voice, source, tmp_p
     ("text", "flags", "error", "named"),
     [
         ("", (), BookError, "no words"),
+        ("PK\x03\x04 and no more", (), BookError, "birds.txt"),
+        ("B" * 10_000, (), BookError, "10000 characters without a space"),
         ("Birds. Он ушёл.", (), BookError, "1 of 2 sentences cannot be spoken"),
-        ("Он ушёл.", ("--book.on-unspeakable", "skip"), BookError, "none of 1 sentences"),
+        ("Он ушёл.", ("--on-unspeakable", "skip"), BookError, "none of 1 sentences"),
         ("Birds.", ("--book.steps", "1001"), ConfigError, "1000 noise levels"),
         ("Birds.", ("--book.steps", "1"), ConfigError, r"book\.steps"),
         ("Birds.", ("--book.voice", "/nobody"), TrackingError, "/nobody"),

@@ -99,6 +99,39 @@ def test_a_hyphenated_word_of_the_users_lexicon_stays_whole(tmp_path: Path):
     assert marked(own, "we sat vis-a-vis, face-to-face") == "we sat vis-a-vis, face to face"
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "marks"),
+    [
+        ("Oh, {HH AH0 L OW1}!", ["Oh", "{HH AH0 L OW1}"], [",", "!"]),
+        ("{ W  ER1 L D } (two) words: {OW1}", ["{W ER1 L D}", "two", "words", "{OW1}"], [",", ",", ":", ""]),
+        ("On May 3, {K AE1 T} paid $5 for {D AO1 G}.", [
+            "On", "May", "third", "{K AE1 T}", "paid", "five", "dollars", "for", "{D AO1 G}"], None),
+    ],
+)  # fmt: skip
+def test_phones_in_braces_are_a_word_that_is_pronounced_as_it_says(text: str, words: list[str], marks):
+    frontend = Frontend(TextConfig())
+    found = frontend.words(text)
+    assert [word.text for word in found] == words
+    assert marks is None or [word.mark for word in found] == marks
+    assert frontend.words(frontend.spoken(text)) == found
+    for word in found:
+        if word.text.startswith("{"):
+            assert word.pronunciations == (tuple(word.text.strip("{}").split()),)
+
+
+def test_other_braces_are_brackets():
+    words = Frontend(TextConfig()).words("He {sic} went {HH ah} away.")
+    assert [word.text for word in words if word.text.isalpha()] == ["He", "sic", "went", "HH", "ah", "away"]
+
+
+def test_the_users_lexicon_wins_over_what_a_voice_brings_along(tmp_path: Path):
+    (tmp_path / "own.txt").write_text("wug  W UH1 G\n")
+    own, both = Frontend(TextConfig(), "wug  W AH1 G\nzib  Z IH1 B\n"), TextConfig(lexicon=str(tmp_path / "own.txt"))
+    assert own.words("wug")[0].pronunciations == (("W", "AH1", "G"),)
+    words = Frontend(both, "wug  W AH1 G\nzib  Z IH1 B\n").words("wug zib")
+    assert [word.pronunciations[0] for word in words] == [("W", "UH1", "G"), ("Z", "IH1", "B")]
+
+
 def test_a_bad_lexicon_is_reported_at_construction(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"text\.lexicon"):
         Frontend(TextConfig(lexicon=str(tmp_path / "missing.txt")))

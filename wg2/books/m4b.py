@@ -32,16 +32,14 @@ _OPTIONS = {"fflags": "+bitexact"}
 
 
 def write_m4a(chapter: ChapterAudio, bitrate: int) -> None:
-    """Encode a chapter's FLAC; a chapter without sound has no file.
+    """Encode a chapter's FLAC.
 
     Args:
-        chapter: whose FLAC is written.
+        chapter: whose FLAC is written already; it has sound.
         bitrate: bits a second.
     Raises:
         StorageError: the FLAC cannot be read, or the place is not writable.
     """
-    if not chapter.seconds:
-        return
     stream = io.BytesIO()
     with av.open(stream, "w", format="mp4", options={"brand": "M4A ", **_OPTIONS}) as output:
         output.metadata["title"] = chapter.title

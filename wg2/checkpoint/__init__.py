@@ -33,7 +33,9 @@ from wg2.checkpoint.voice import (
     read_voice,
     save_voice,
     store_schedule,
+    voice_json,
     weights_digest,
+    with_lexicon,
 )
 
 __all__ = [
@@ -60,6 +62,8 @@ __all__ = [
     "step_of",
     "steps_done",
     "store_schedule",
+    "voice_json",
     "weights_digest",
+    "with_lexicon",
     "working_folder",
 ]

@@ -1,5 +1,6 @@
 """Voices: weights, and all that is needed to speak with them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -11,6 +12,7 @@ from wg2.checkpoint.folder import check_tensors, dump, finish_interrupted, load_
 from wg2.checkpoint.plain import build
 from wg2.config import DiffusionConfig, ModelConfig, TextConfig
 from wg2.errors import CheckpointError
+from wg2.text.lexicon import read_user_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +48,7 @@ class VoiceInfo:
         dataset: identity (SHA-256) of the data set.
         wg2_version: of the program that wrote it.
         schedules: searched ones, at most one for each sampler and number of steps.
+        lexicon: the user's own pronunciations, 'WORD  P1 P2 ...' a line, as training had them.
     """
 
     model: ModelConfig
@@ -58,6 +61,7 @@ class VoiceInfo:
     dataset: str
     wg2_version: str = ""
     schedules: tuple[TunedSchedule, ...] = ()
+    lexicon: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wg2_version", self.wg2_version or metadata.version("wg2"))
@@ -83,6 +87,29 @@ def save_voice(folder: str | Path, weights: Mapping[str, "Tensor"], info: VoiceI
         CheckpointError: the disk is full, or the place is not writable.
     """
     save_folder(Path(folder), _TENSORS, weights, _FACTS, {"voice": asdict(info)})
+
+
+def with_lexicon(info: VoiceInfo, uri: str) -> VoiceInfo:
+    """The voice with pronunciations of the user's before its own.
+
+    Args:
+        info: of the voice.
+        uri: of lines 'WORD  P1 P2 ...'.
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    text = read_user_file(uri)
+    return info if info.lexicon.startswith(text) else replace(info, lexicon=f"{text}\n{info.lexicon}")
+
+
+def voice_json(data: bytes, info: VoiceInfo) -> bytes:
+    """A voice.json with other facts about the same weights, sealed.
+
+    Args:
+        data: the file as it was.
+        info: what it is to say.
+    """
+    return dump({**json.loads(data), "voice": asdict(info)}).encode()
 
 
 def load_voice_files(folder: str | Path) -> tuple[VoiceInfo, dict[str, "Tensor"]]:
@@ -126,10 +153,10 @@ def store_schedule(folder: str | Path, schedule: TunedSchedule) -> None:
         CheckpointError: there is no voice in the folder.
         StorageError: the disk is full, or the place is not writable.
     """
-    tree, info = read_json(Path(folder) / _FACTS), read_voice(folder)
+    path, info = Path(folder) / _FACTS, read_voice(folder)
     kept = [old for old in info.schedules if (old.sampler, len(old.betas)) != (schedule.sampler, len(schedule.betas))]
     tuned = replace(info, schedules=(*kept, schedule))
-    storage.write_bytes(str(Path(folder) / _FACTS), dump({**tree, "voice": asdict(tuned)}).encode())
+    storage.write_bytes(str(path), voice_json(path.read_bytes(), tuned))
 
 
 def weights_digest(folder: str | Path) -> str:
@@ -144,7 +171,7 @@ def weights_digest(folder: str | Path) -> str:
 def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
     facts = tree.get("voice")
     if isinstance(facts, Mapping):
-        facts = {"schedules": [], **facts}  # voices from before there was a search have none
+        facts = {"schedules": [], "lexicon": "", **facts}  # what older voices do not have
     return build(VoiceInfo, facts, str(folder / _FACTS))
 
 

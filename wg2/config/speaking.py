@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
@@ -46,9 +48,9 @@ class SynthesizeConfig:
     """Speed: 2.0 speaks twice as fast."""
     metrics: bool = False
     """Score what was spoken and the recordings, and write a report beside the audio."""
-    system: tuple[str, ...] = ()
+    system: Annotated[tuple[str, ...], arg(aliases=("--system",))] = ()
     """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
-    promote_if: str = ""
+    promote_if: Annotated[str, arg(aliases=("--promote-if",))] = ""
     """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
 
     @property
@@ -86,7 +88,7 @@ class SynthesizeConfig:
 class BookConfig:
     """How a whole book is spoken."""
 
-    source: str = ""
+    source: Annotated[str, arg(aliases=("--book",))] = ""
     """The book: an EPUB or a plain text file (UTF-8)."""
     voice: str = ""
     """A checkpoint folder or models:/NAME@ALIAS; default: the registered champion of this configuration."""
@@ -108,7 +110,7 @@ class BookConfig:
     """Sentences in a unit of work: what a killed job loses at most, for each actor."""
     max_characters: int = 400
     """A longer sentence is cut at its marks, or between words."""
-    on_unspeakable: Literal["fail", "skip"] = "fail"
+    on_unspeakable: Annotated[Literal["fail", "skip"], arg(aliases=("--on-unspeakable",))] = "fail"
     """A sentence that cannot be spoken (another script) has the book refused, with a list, or is left out."""
     attempts: int = 3
     """How often a sentence is spoken, with another seed each, until the recogniser understands it; 0 does not check."""

@@ -10,6 +10,7 @@ from wg2.text.phonemes import BOUNDARY, MARKS, SILENCE, Word
 PAUSES = frozenset((*MARKS, BOUNDARY, SILENCE))
 """Tokens that are no sound."""
 
+MOST_SEEDS = 2**63
 _SENTENCE_ENDS = (".", "?", "!")
 
 
@@ -79,8 +80,8 @@ def check(sentence: Sentence) -> None:
         ConfigError: its seed, pace or durations are out of range.
         TextError: there is no sound in it.
     """
-    if sentence.seed < 0:
-        raise ConfigError(f"seed: got {sentence.seed}, wanted 0 or more")
+    if not 0 <= sentence.seed < MOST_SEEDS:
+        raise ConfigError(f"seed: got {sentence.seed}, wanted 0 or more, and less than 2**63")
     if not (math.isfinite(sentence.pace) and sentence.pace > 0):
         raise ConfigError(f"pace: got {sentence.pace}, wanted more than 0 (2.0 speaks twice as fast)")
     if not any(phone not in PAUSES for phone in sentence.phones):

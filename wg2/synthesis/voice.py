@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wg2.checkpoint import VoiceInfo, load_voice_files, load_weights
-from wg2.config import Sampler
+from wg2.checkpoint import VoiceInfo, load_voice_files, load_weights, with_lexicon
+from wg2.config import Config, Sampler
 from wg2.diffusion.schedule import Schedule, custom_schedule, inference_schedule
 from wg2.errors import CheckpointError, ConfigError, ScheduleError
 from wg2.model.wavegrad2 import WaveGrad2
@@ -24,6 +24,7 @@ from wg2.synthesis.sentences import Line, Sentence, check, split_sentences, with
 from wg2.synthesis.speech import Speech, join, word_intervals
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
+from wg2.tracking import MODEL_SCHEME, resolve_voice
 
 CHUNK_FRAMES = {"cpu": 100, "cuda": 8000}
 """Frames that are decoded at a time; memory grows with them, not with the text. CPU: 1.25 s (base: about 0.5 GB), for
@@ -73,7 +74,7 @@ class Voice:
     @cached_property
     def frontend(self) -> Frontend:
         """Text to phones, as it was in training."""
-        return Frontend(self.info.text)
+        return Frontend(self.info.text, self.info.lexicon)
 
     def say(
         self,
@@ -246,21 +247,33 @@ class Voice:
 
 
 def load_voice(
-    folder: str | Path, device: str = "cpu", chunk_frames: int = 0, bf16: bool = False, compile: bool = False
+    folder: str | Path,
+    device: str = "cpu",
+    chunk_frames: int = 0,
+    bf16: bool = False,
+    compile: bool = False,
+    lexicon: str = "",
+    tracking: str = "",
 ) -> Voice:
-    """Load a voice folder: averaged weights, evaluation mode.
+    """Load a voice: averaged weights, evaluation mode.
 
     Args:
-        folder: what training left, or `models:/NAME@ALIAS` resolved by `wg2.tracking.resolve_voice`.
+        folder: what training left, or `models:/NAME@ALIAS`.
         device: 'cpu', 'cuda', 'cuda:1'.
         chunk_frames: frames that are decoded at a time; 0: `CHUNK_FRAMES` of the device.
         bf16: compute the decoder in bfloat16: faster on GPUs, and on CPUs that multiply it; 1 % off in a step.
         compile: compile the decoder (minutes, once a process): for long jobs.
+        lexicon: file of own pronunciations, 'WORD  P1 P2 ...' a line; they win over the voice's and the dictionary's.
+        tracking: URI of the MLflow that has a registered voice; default: the demo's.
     Raises:
+        TrackingError: there is no such registered voice.
         CheckpointError: a file is missing, damaged or of another shape, or a stored schedule cannot be used.
-        ConfigError: there is no such device here.
+        ConfigError: there is no such device here, or the lexicon cannot be read.
     """
+    if str(folder).startswith(MODEL_SCHEME):
+        folder = resolve_voice(str(folder), tracking or Config().tracking_uri)
     info, weights = load_voice_files(folder)
+    info = with_lexicon(info, lexicon) if lexicon else info
     model = WaveGrad2(info.model, num_tokens=Inventory(info.phones).num_tokens)
     load_weights(model, weights, str(folder))
     return Voice(info, model, _device(device), chunk_frames, bf16, compile)

@@ -7,9 +7,9 @@ from wg2.config import TextConfig
 from wg2.errors import TextError
 from wg2.text.lexicon import Lexicon
 from wg2.text.normalize import Normalizer
-from wg2.text.phonemes import Word
+from wg2.text.phonemes import BRACED, Word
 
-_WORD = re.compile(r"'?[^\W\d_]+(?:['-][^\W\d_]+)*'?")
+_WORD = re.compile(rf"{BRACED.pattern}|'?[^\W\d_]+(?:['-][^\W\d_]+)*'?")
 _STRONGEST_FIRST = ("?", "!", ".", "—", ";", ":", ",")
 _SHOWN = 60
 """Characters of a text that an error message shows."""
@@ -18,14 +18,17 @@ _SHOWN = 60
 class Frontend:
     """The one way from text to phones, for alignment and for synthesis. Cheap to construct."""
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, lexicon: str = "") -> None:
         """Set up normaliser and lexicon; grammar, dictionary and G2P model are loaded when a text first needs them.
 
+        Args:
+            config: how text is read.
+            lexicon: own pronunciations that a voice brings along, as lines; those of `config.lexicon` win over them.
         Raises:
-            ConfigError: the user's lexicon has a bad line.
+            ConfigError: a lexicon has a bad line.
         """
         self._normalize = Normalizer(config.grammar_cache, config.hundreds_and)
-        self._lexicon = Lexicon(config.lexicon)
+        self._lexicon = Lexicon(config.lexicon, lexicon)
 
     def spoken(self, text: str) -> str:
         """The text as it is spoken: numbers and abbreviations in words, punctuation kept."""
@@ -35,7 +38,7 @@ class Frontend:
         """The words of `text` (written or already spoken form) with pronunciations and marks.
 
         Brackets are read as commas, quotes are dropped, of several marks in a row the strongest stays. A hyphenated
-        word is two words, unless the user's lexicon has it.
+        word is two words, unless the user's lexicon has it. Phones in braces, '{HH AH0 L OW1}', are a word as it is.
 
         Raises:
             TextError: no pronounceable word at all, or a word of another script, which would be lost in silence.

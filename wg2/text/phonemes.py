@@ -9,6 +9,7 @@ the pause after it, `sil` a pause without one. The order is fixed:
 Between two words stands exactly one of: a mark, `_`, or (only in aligned speech) `sil` for a pause without a mark.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,18 @@ PHONES = frozenset(CONSONANTS) | {vowel + stress for vowel in VOWELS for stress 
 """All ARPAbet phones with stress."""
 ALL_SYMBOLS = tuple(sorted({*PHONES, *MARKS, SILENCE, BOUNDARY}))
 """Every token there can be."""
+
+
+BRACED = re.compile(r"\{\s*[A-Z]{1,2}[0-2]?(?:\s+[A-Z]{1,2}[0-2]?)*\s*\}")
+"""Phones in a text, which are spoken as they are: '{HH AH0 L OW1}'."""
+
+
+def not_a_phone(symbols: Iterable[str]) -> str:
+    """What is wrong with the first symbol that is no ARPAbet phone with stress; '' where nothing is."""
+    unknown = next((symbol for symbol in symbols if symbol not in PHONES), "")
+    if unknown in VOWELS:
+        return f"vowel {unknown!r} without stress; write {unknown}0, {unknown}1 or {unknown}2"
+    return f"unknown phone {unknown!r}; wanted ARPAbet with stress, as in HELLO: HH AH0 L OW1" if unknown else ""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,21 @@ _FREE = {
 
 @dataclass(frozen=True)
 class Sections:
-    """The parts of the configuration that training obeys."""
+    """The parts of the configuration that training obeys.
+
+    Attributes:
+        train: how it goes.
+        model: what is trained.
+        diffusion: on which noise.
+        text: how the voice will read; its lexicon is a file of the driver's.
+        lexicon: what is in that file: it goes with the voice.
+    """
 
     train: TrainConfig
     model: ModelConfig
     diffusion: DiffusionConfig
     text: TextConfig
+    lexicon: str = ""
 
     def fixed(self) -> dict[str, Any]:
         """The settings, by section, that make a training the one it is."""

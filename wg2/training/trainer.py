@@ -6,6 +6,7 @@ Shapes: B windows of a worker, N tokens, S samples.
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -155,12 +156,13 @@ class Trainer:
         return VoiceInfo(
             model=self.sections.model,
             diffusion=self.sections.diffusion,
-            text=self.sections.text,
+            text=replace(self.sections.text, lexicon=""),
             phones=self.info.phones,
             sampling_rate=self.info.sampling_rate,
             samples_per_frame=self.info.samples_per_frame,
             step=self.step,
             dataset=self.info.identity,
+            lexicon=self.sections.lexicon,
         )
 
     def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
