@@ -145,6 +145,19 @@ def test_each_sampler_speaks_its_own_file_and_a_step_count_given_twice_counts_on
 
 
 @pytest.mark.usefixtures("local_ray")
+def test_a_users_lexicon_reaches_the_actors_and_its_words_are_spoken_again_when_it_changes(run, tmp_path):
+    own, options = tmp_path / "own.txt", ["--synthesize.text", "A wug.", "--synthesize.steps", "2"]
+    own.write_text("wug  W UH1 K\n")
+    plain = run(tmp_path, *options)
+    first = run(tmp_path, *options, "--text.lexicon", str(own))
+    assert (plain.spoken, first.spoken) == (1, 1)
+    assert first.rows[0]["phones"][-4:] == ["W", "UH1", "K", "."]
+    assert run(tmp_path, *options, "--text.lexicon", str(own)).reused == 1
+    own.write_text("wug  W OW1 G\n")
+    assert run(tmp_path, *options, "--text.lexicon", str(own)).rows[0]["phones"][-4:] == ["W", "OW1", "G", "."]
+
+
+@pytest.mark.usefixtures("local_ray")
 def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("...\n?!\n")

@@ -12,8 +12,8 @@ import torch
 from tiny_training import sections, with_dropout
 from torch import Tensor, distributed, multiprocessing, nn
 
-from wg2 import checkpoint
-from wg2.config import AugmentConfig
+from wg2 import checkpoint, load_voice
+from wg2.config import AugmentConfig, TextConfig
 from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, validation_batches
 from wg2.dataset.plan import Windows
@@ -71,6 +71,13 @@ def test_the_seed_decides_the_weights(info: DatasetInfo):
     one, again, other = (Trainer(sections(seed=seed), info) for seed in (1, 1, 2))
     assert same(tensors(one), tensors(again))
     assert not same(tensors(one), tensors(other))
+
+
+def test_a_voice_takes_the_users_lexicon_along_and_needs_no_file(info: DatasetInfo, tmp_path: Path):
+    of = replace(sections(), text=TextConfig(lexicon="/gone.txt"), lexicon="wug  W AH1 G\n")
+    checkpoint.save_voice(tmp_path / "voice", *Trainer(of, info).voice())
+    voice = load_voice(tmp_path / "voice")
+    assert voice.frontend.words("A wug.")[1].pronunciations == (("W", "AH1", "G"),)
 
 
 def test_no_random_state_from_outside_reaches_a_step(info: DatasetInfo):
