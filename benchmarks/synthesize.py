@@ -31,6 +31,7 @@ from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import ray
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -176,7 +177,7 @@ def of_actors(voice: VoiceFiles, options: argparse.Namespace, workers: int, fold
     start = starter(SpeakingWorker, voice, folder, settings_for(options, workers))
     ready = [start() for _ in range(workers)]
     for call in [actor.work.remote(tasks[:1]) for actor in ready]:
-        runtime.ray.get(call)
+        ray.get(call)
     blocks = in_blocks(tasks, max(1, len(tasks) // (16 * workers)))
     clock = time.perf_counter()
     rows = [row for _, rows in finish_blocks(blocks, ready.pop, workers, "benchmark") for row in rows]

@@ -137,7 +137,7 @@ def run(config: Config) -> BookSummary:
 
 def _read(settings: BookConfig) -> Book:
     if not settings.source:
-        raise ConfigError("book.source: empty; name an EPUB or a text file: --book.source book.epub")
+        raise ConfigError("book.source: empty; name an EPUB or a text file: --book book.epub")
     return read_book(storage.absolute(settings.source))
 
 

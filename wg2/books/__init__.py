@@ -5,9 +5,9 @@
     plan.py       Book -> sentences in order, each with the pause after it
     narrator.py   a sentence -> its best take, checked by the recogniser
     blocks.py     what has been spoken, committed block by block
-    assembly.py   takes -> a FLAC file for each chapter, and when each word is spoken in it
+    assembly.py   takes -> when each word of a chapter is spoken, and its FLAC
+    m4b.py        the same as AAC: an M4A a chapter, and one M4B with chapter marks and cover
     readalong.py  the same as WebVTT and as an EPUB 3 with media overlays
-    m4b.py        the same as one M4B with chapter marks and cover
 
 Nothing here imports torch: the voice comes in as a function.
 """
