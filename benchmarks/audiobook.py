@@ -1,10 +1,13 @@
 """A long book, killed at random and run again: what it costs, and whether memory grows. One JSON line.
 
-python benchmarks/audiobook.py --kills 3 --book.source a_christmas_carol.txt --book.voice runs/demo/training/best
+    WG2_REAL_DATA=FOLDER python benchmarks/audiobook.py [--kills 3] [--book BOOK --voice VOICE] [--book.FLAG ...]
 
-All other flags go to the job. It speaks the book twice, once without a kill, and compares the bytes. `driver_mib` and
-`worker_mib` are the private memory (RssAnon) of the driver and of the largest worker when a quarter of the blocks
-was committed, and the highest from there to the end.
+About an hour from the beginning of a book is spoken twice, once without a kill, and the bytes are compared. Without
+`--voice`, random weights of the demo's size speak, in two steps. Other flags go to the job.
+
+    driver_mib, worker_mib   private memory (RssAnon) of the driver and of the largest worker when a quarter of the
+                             blocks was committed, and the highest from there to the last one
+    finishing_mib            the same, the highest while chapters, M4B and EPUB were made, of driver and of workers
 """
 
 import argparse
@@ -20,29 +23,52 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from synthesize import beginning, make_voice
+
 JOB = Path(__file__).parents[1] / "pipelines" / "audiobook.py"
 MEMORY_EVERY_S = 0.5
 NEVER = 2**31
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    own, flags = parser.parse_known_args()
+    options, flags = parse()
+    if not options.book:
+        print("neither --book nor WG2_REAL_DATA names a book: nothing is measured", file=sys.stderr)
+        return
     with tempfile.TemporaryDirectory(prefix="wg2-book-") as folder:
-        whole, killed = Path(folder, "whole"), Path(folder, "killed")
+        source, whole, killed = (Path(folder, name) for name in ("book.txt", "whole", "killed"))
+        beginning(options.book, options.sentences, source)
+        voice = options.voice or str(make_voice("configs/demo.toml", Path(folder, "voice")))
+        flags = ["--book", str(source), "--book.voice", voice, "--book.steps", "2", "--book.attempts", "0", *flags]
         start = time.monotonic()
         memory = run(whole, flags, NEVER)
         wall_s = time.monotonic() - start
         total = len(blocks(whole))
-        stops = sorted(random.Random(own.seed).sample(range(1, total), own.kills))
+        stops = sorted(random.Random(options.seed).sample(range(1, total - 2), options.kills))
         for stop in stops:
             run(killed, flags, stop)
-            assert 0 < len(blocks(killed)) < total, "killed too late to show anything"
-        if own.kills:
+            assert stop <= len(blocks(killed)) < total, "killed too late to show anything"
+        if stops:
             run(killed, flags, NEVER)
-        print(json.dumps(figures(whole, memory, wall_s) | {"kills": stops, "same_bytes": same(whole, killed, stops)}))
+        report = figures(whole, memory, wall_s) | {
+            "kills": stops,
+            "blocks": total,
+            "same_bytes": same(whole, killed, stops),
+        }
+    print(json.dumps({"benchmark": "audiobook", **report}))
+
+
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="decides after which blocks it is killed")
+    parser.add_argument("--voice", default="", help="voice folder")
+    parser.add_argument("--book", default="", help="EPUB or text [$WG2_REAL_DATA/text/a_christmas_carol.txt]")
+    parser.add_argument("--sentences", type=int, default=560, help="how much of it; 560 are about an hour")
+    options, flags = parser.parse_known_args()
+    if not options.book and "WG2_REAL_DATA" in os.environ:
+        options.book = str(Path(os.environ["WG2_REAL_DATA"], "text/a_christmas_carol.txt"))
+    return options, flags
 
 
 def run(folder: Path, flags: list[str], stop: int) -> list[tuple[int, float, float]]:
@@ -78,13 +104,16 @@ def blocks(folder: Path) -> list[Path]:
 
 def figures(folder: Path, memory: list[tuple[int, float, float]], wall_s: float) -> dict[str, object]:
     (note,) = (json.loads(path.read_text()) for path in folder.glob("books/*/book.json"))
-    late = [entry for entry in memory if entry[0] >= len(blocks(folder)) / 4]
+    total = len(blocks(folder))
+    late = [entry for entry in memory if total / 4 <= entry[0] < total]
+    finishing = [entry for entry in memory if entry[0] == total]
     return {
         "sentences": note["sentences"],
         "audio_s": round(note["seconds"], 1),
         "wall_s": round(wall_s, 1),
         "driver_mib": [round(late[0][1]), round(max(entry[1] for entry in late))],
         "worker_mib": [round(late[0][2]), round(max(entry[2] for entry in late))],
+        "finishing_mib": [round(max(entry[which] for entry in finishing)) for which in (1, 2)],
     }
 
 
@@ -93,7 +122,8 @@ def same(whole: Path, killed: Path, stops: list[int]) -> bool | None:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """Of every file but those that a kill left half written under names of their own."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
