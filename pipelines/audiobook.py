@@ -6,13 +6,10 @@ ray job submit --working-dir . -- python pipelines/audiobook.py --dir s3://b/lj 
 What is spoken already is not spoken again; `wg2.books` says what becomes of a book, and what lies where.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -21,6 +18,7 @@ from pipelines import runtime
 from pipelines.pool import finish_blocks, reason
 from pipelines.voices import VoiceFiles, find_voice, open_voice, pool_size, starter, together
 from wg2 import storage
+from wg2.books import note
 from wg2.books.assembly import ChapterAudio, book_gain, chapters_in_time, write_flac
 from wg2.books.blocks import Blocks, Row, pending_blocks
 from wg2.books.book import Book
@@ -34,13 +32,6 @@ from wg2.dataset.ledger import config_digest
 from wg2.errors import BookError, ConfigError
 
 Block = tuple[Sentence, ...]
-Problem = tuple[int, str, str]
-"""Sentence, its text, and why a listener should check it."""
-NOTE = "book.json"
-"""What was made, of what; written last."""
-_CHAPTER_FILE = re.compile(r"\d{3,}\.(?:flac|m4a|vtt)")
-_FINISHING = ("pause_", "target_lufs", "bitrate")
-"""Settings that change the outputs, and no take."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class BookSummary:
     sentences: int
     spoken: int
     reused: int
-    problems: tuple[Problem, ...]
+    problems: tuple[note.Problem, ...]
 
 
 class BookWorker:
@@ -113,7 +104,7 @@ def run(config: Config) -> BookSummary:
     voice = find_voice(settings.voice, config)
     sentences, skipped = _sentences(book, settings, voice)
     folder = storage.join(config.books_dir, _slug(settings.source))
-    _check_place(folder, book)
+    note.check_place(folder, book)
     blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences)))
     done = blocks.committed()
     before = len(done)
@@ -122,12 +113,16 @@ def run(config: Config) -> BookSummary:
     lost = _speak(settings, voice, blocks, wanted, done)
     chapters = chapters_in_time(book, sentences, done, settings, voice.info.sampling_rate, folder)
     problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
-    summary = _summary(folder, chapters, len(sentences), len(done) - before, before, problems)
-    note = _note(book, voice, summary, chapters) | {"made_from": _made_from(book, settings, blocks, done)}
-    if not _is_finished(folder, note):
-        _clear(folder, note)
-        _finish(book, chapters, done, settings, blocks, folder)
-        storage.write_bytes(storage.join(folder, NOTE), _json(note))
+    facts = note.of_book(book, chapters, len(sentences), problems, folder)
+    facts |= {"voice": voice.name, "voice_digest": voice.digest}
+    facts |= {"made_from": note.made_from(book, settings, _last(blocks.folder), done.values())}
+    if not note.is_finished(folder, facts):
+        note.clear(folder, facts)
+        _finish(book, chapters, book_gain(done.values(), settings.target_lufs), settings, blocks, folder)
+        note.write(folder, facts)
+    flacs = tuple(chapter.flac for chapter in chapters if chapter.seconds)
+    spoken = len(done) - before
+    summary = BookSummary(folder, flacs, facts["seconds"], len(sentences), spoken, before, tuple(problems))
     _print(summary)
     return summary
 
@@ -200,12 +195,10 @@ def _speak(
 
 
 def _finish(
-    book: Book, chapters: Sequence[ChapterAudio], done: Mapping[int, Row], settings: BookConfig, blocks: Blocks,
-    folder: str,
-) -> None:  # fmt: skip
+    book: Book, chapters: Sequence[ChapterAudio], gain: float, settings: BookConfig, blocks: Blocks, folder: str
+) -> None:
     """The chapters, side by side; then what is made of them: the M4B and the read-along EPUB."""
     runtime.connect()
-    gain = book_gain(done.values(), settings.target_lufs)
     finish = ray.remote(num_cpus=1)(_finish_chapter)
     voiced = [chapter for chapter in chapters if chapter.seconds]
     calls = [finish.remote(chapter, blocks.folder, gain, settings.bitrate) for chapter in voiced]
@@ -213,9 +206,9 @@ def _finish(
         for chapter, call in zip(voiced, calls, strict=True):
             ray.get(call)
             progress.advance(1, chapter.title)
-    name = storage.join(folder, _name(folder))
+    name = storage.join(folder, _last(folder))
     write_m4b(f"{name}.m4b", book, chapters)
-    write_epub(f"{name}.epub", book, chapters, blocks.folder.rpartition("/")[2])
+    write_epub(f"{name}.epub", book, chapters, _last(blocks.folder))
 
 
 def _finish_chapter(chapter: ChapterAudio, blocks: str, gain: float, bitrate: int) -> None:
@@ -225,86 +218,18 @@ def _finish_chapter(chapter: ChapterAudio, blocks: str, gain: float, bitrate: in
     write_vtt(chapter)
 
 
-def _is_finished(folder: str, note: Mapping[str, Any]) -> bool:
-    """Whether an earlier run made the same of the same, and all of it is there."""
-    there = {uri.rpartition("/")[2] for uri in storage.list_files(folder)}
-    if NOTE not in there or storage.read_bytes(storage.join(folder, NOTE)) != _json(note):
-        return False
-    return there >= set(note["files"])
-
-
-def _clear(folder: str, note: Mapping[str, Any]) -> None:
-    """Away with the note of other outputs, before they change, and with chapters that are no more."""
-    for uri in sorted(storage.list_files(folder), key=lambda uri: _name(uri) != NOTE):
-        if _name(uri) == NOTE or (_CHAPTER_FILE.fullmatch(_name(uri)) and _name(uri) not in note["files"]):
-            storage.delete(uri)
-
-
-def _check_place(folder: str, book: Book) -> None:
-    """Refuse to write over another book: the folder has the name of the source's file, and two may have the same."""
-    uri = storage.join(folder, NOTE)
-    if not storage.exists(uri):
-        return
-    there = json.loads(storage.read_bytes(uri))
-    if (there["title"], there["author"]) != (book.title, book.author):
-        raise BookError(f"{folder} has '{there['title']}' by {there['author'] or 'nobody'}, and this is '{book.title}' "
-                        f"by {book.author or 'nobody'}; rename the file, or give another --dir")  # fmt: skip
-
-
-def _made_from(book: Book, settings: BookConfig, blocks: Blocks, done: Mapping[int, Row]) -> str:
-    """Digest of all that the outputs follow from: the text, the takes, pauses, loudness and bit rate."""
-    finish = {name: value for name, value in asdict(settings).items() if name.startswith(_FINISHING)}
-    takes = [replace(done[index], block="", start=0) for index in sorted(done)]  # wherever they lie
-    return hashlib.sha256(repr((book, _name(blocks.folder), takes, finish)).encode()).hexdigest()
-
-
-# ----------------------------------------------------------------------------------------------------------- results
-
-
-def _summary(
-    folder: str, chapters: Sequence[ChapterAudio], total: int, spoken: int, reused: int, problems: Sequence[Problem]
-) -> BookSummary:
-    seconds, flacs = sum(chapter.seconds for chapter in chapters), (c.flac for c in chapters if c.seconds)
-    return BookSummary(folder, tuple(flacs), seconds, total, spoken, reused, tuple(problems))
-
-
-def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[Problem]:
+def _problems(sentences: Sequence[Sentence], why: Mapping[int, str]) -> list[note.Problem]:
     return [(index, sentences[index].text, why[index]) for index in sorted(why)]
 
 
-def _note(book: Book, voice: VoiceFiles, summary: BookSummary, chapters: Sequence[ChapterAudio]) -> dict[str, Any]:
-    """What book.json says, which is written last."""
-    files = [uri for c in chapters if c.seconds for uri in (c.flac, c.m4a, c.vtt)]
-    return {
-        "title": book.title,
-        "author": book.author,
-        "voice": voice.name,
-        "voice_digest": voice.digest,
-        "seconds": summary.seconds,
-        "sentences": summary.sentences,
-        "chapters": [
-            {"title": c.title, "flac": _name(c.flac) if c.seconds else "", "seconds": c.seconds} for c in chapters
-        ],
-        "problems": [{"sentence": index + 1, "text": text, "why": why} for index, text, why in summary.problems],
-        "files": [*map(_name, files), *(f"{_name(summary.folder)}.{suffix}" for suffix in ("m4b", "epub"))],
-    }
-
-
-def _json(note: Mapping[str, Any]) -> bytes:
-    return (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _name(uri: str) -> str:
+def _last(uri: str) -> str:
     return uri.rpartition("/")[2]
 
 
 def _print(summary: BookSummary) -> None:
     counts = f"{summary.spoken} sentences spoken, {summary.reused} reused, {len(summary.problems)} to check"
-    where = storage.join(summary.folder, NOTE)
-    print(
-        f"audiobook: {len(summary.chapters)} chapters, {summary.seconds / 60:.1f} minutes; {counts} -> {where}",
-        flush=True,
-    )
+    what = f"{len(summary.chapters)} chapters, {summary.seconds / 60:.1f} minutes"
+    print(f"audiobook: {what}; {counts} -> {storage.join(summary.folder, note.NAME)}", flush=True)
 
 
 if __name__ == "__main__":
