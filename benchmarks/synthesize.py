@@ -11,7 +11,8 @@ beginning of FOLDER/text/a_christmas_carol.txt, or of `--book`.
     sentences_per_s     of the job, by its number of actors, which are loaded before the clock starts
     audio_s_per_s       seconds of audio, likewise
     scaling_2           what two actors do in a second, as a share of twice what one does
-    unit_overhead_ms    CPU time of the driver for a block of 64 sentences: the difference of a long and a short job
+    unit_overhead_ms    CPU time of the driver's thread for a block of 64 sentences: the difference of a long and a
+                        short job (Ray's own threads beside it cost by the clock, about 2.5 ms a second)
     book_over_sentences wall time of the book, checks off, over that of its sentences as an evaluation set: the same
                         actors, steps and voice, Ray started before (`book_s`, `book_sentences_s`, `book_audio_s`)
 """
@@ -192,16 +193,17 @@ def in_blocks(tasks: Sequence[Task], size: int) -> Iterator[tuple[Task, ...]]:
 
 def unit_overhead_ms(voice: VoiceFiles, options: argparse.Namespace, folder: str) -> float:
     """Blocks are as large as they get from 8 blocks of 64 for each actor on."""
-    few, many = 8, 24
+    few, many = 8, 16
+    driver_s(voice, options, 1, f"{folder}/first")  # what is loaded once
     costs = {blocks: driver_s(voice, options, blocks * BLOCK_TASKS, f"{folder}/{blocks}") for blocks in (few, many)}
     return 1000 * (costs[many] - costs[few]) / (many - few)
 
 
 def driver_s(voice: VoiceFiles, options: argparse.Namespace, count: int, folder: str) -> float:
-    """CPU seconds of this process, the driver, for so many files with the fewest steps there are."""
-    tasks, before = tasks_for(voice, SHORT, count, 2), time.process_time()
+    """CPU seconds of this thread, the driver's, for so many files with the fewest steps there are."""
+    tasks, before = tasks_for(voice, SHORT, count, 2), time.thread_time()
     speak_all(settings_for(options, 1, 2), voice, Results(folder), tasks, count)
-    return time.process_time() - before
+    return time.thread_time() - before
 
 
 # ----------------------------------------------------------------------------------------------------------- the book
