@@ -155,6 +155,13 @@ def test_a_book_of_too_much_text_is_refused_before_it_is_unpacked(monkeypatch: p
         read_epub(data, "b.epub")
 
 
+def test_a_book_of_too_many_paragraphs_is_refused(monkeypatch: pytest.MonkeyPatch):
+    data = book(one=PAGE.format("<p>Birds.</p>" * 100))
+    monkeypatch.setattr(epub, "MOST_PARAGRAPHS", 100)
+    with pytest.raises(BookError, match=r"b\.epub: more than 100 paragraphs by OPS/text/two words\.xhtml"):
+        read_epub(data, "b.epub")
+
+
 def test_a_page_that_is_a_bomb_of_tags_is_refused():
     data = book(one="<p>" * 5_000_000)
     assert len(data) < 50_000

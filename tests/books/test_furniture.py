@@ -54,6 +54,14 @@ def test_prose_under_a_heading_that_says_contents_is_kept():
     prose = "He opened the box, and looked at what lay in it for a long time."
     assert kept(f"{BOOK}\n\nCONTENTS\n\n{prose}") == [*WORDS, "CONTENTS", prose]
     assert kept(f"CONTENTS\n\n{prose}") == ["CONTENTS", prose]
+    assert kept("CONTENTS\n\nA bird\n\nA wire\n\nA post\n\nAn end")[0] == "CONTENTS"
+    numbers = "Book I, Book II and Book III of this work came out years ago, and nobody has read them since then."
+    assert kept(f"CONTENTS\n\n{numbers}\n\n{BOOK}") == ["CONTENTS", numbers, *WORDS]
+    assert kept(f"CONTENTS\n\nBook II is long.\n\n{BOOK}") == ["CONTENTS", "Book II is long.", *WORDS]
+
+
+def test_a_book_of_contents_alone_keeps_its_words():
+    assert kept("CONTENTS\n\nThe Wire   1\n\nThe End   20") == ["CONTENTS", "The Wire 1", "The End 20"]
 
 
 def test_numbered_chapters_of_two_parts_keep_the_first_number():

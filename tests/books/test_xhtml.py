@@ -1,6 +1,7 @@
 """Pages as strangers write them: damaged, in other encodings, with notes and numbers between the words."""
 
 # ruff: noqa: RUF001 (look-alike characters are the subject here)
+import contextlib
 import time
 
 import pytest
@@ -107,6 +108,29 @@ def test_a_page_of_marks_alone_is_refused_before_it_is_parsed(monkeypatch: pytes
 def test_a_paragraph_of_many_pieces_takes_time_by_its_length():
     begin = time.monotonic()
     assert len(body("<p>" + "<b>bird</b> " * 100_000 + "</p>")[0]) == 499_999
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<![CDATA[",
+        "<!DOCTYPE [",
+        "<sup>x",
+        '<a href="#n">',
+        '<a "',
+        "<a '",
+        "<b/ ",
+        "&#1",
+        "<br>",
+        "<p>a",
+        "<div>a</div>",
+    ],
+)
+def test_a_page_made_to_be_slow_is_not(piece: str):
+    begin = time.monotonic()
+    with contextlib.suppress(BookError):
+        body(piece * (1_000_000 // len(piece)))
     assert time.monotonic() - begin < 10
 
 

@@ -26,6 +26,8 @@ MOST_BYTES = 512 * 2**20
 MOST_FILES = 20_000
 MOST_TEXT_BYTES = 64 * 2**20
 """Unpacked size of all pages together; an encyclopaedia's."""
+MOST_PARAGRAPHS = 500_000
+"""Of a book; the Bible has 31,000 verses."""
 MOST_PIXELS = 50_000_000
 """Of a cover."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?(?![a-z\d])", re.I)
@@ -99,7 +101,7 @@ class _Package:
         size = sum(self._archive.size(path) for path in spine)
         if size > MOST_TEXT_BYTES:
             raise BookError(f"{name}: {size} bytes of text, wanted at most {MOST_TEXT_BYTES}; nothing was unpacked")
-        documents = [self._document(path) for path in spine]
+        documents = self._documents(spine)
         cover = self._cover()
         chapters = _chapters(documents, title)
         if not chapters:
@@ -128,6 +130,17 @@ class _Package:
     def _resolve(self, item: Any) -> str:
         href = unquote(item.get("href", "")).partition("#")[0]
         return posixpath.normpath(posixpath.join(posixpath.dirname(self._path), href))
+
+    def _documents(self, paths: list[str]) -> list[list[Paragraph]]:
+        found, room = [], MOST_PARAGRAPHS
+        for path in paths:
+            found.append(self._document(path))
+            room -= len(found[-1])
+            if room < 0:
+                raise BookError(
+                    f"{self._archive.name}: more than {MOST_PARAGRAPHS} paragraphs by {path}, wanted a book"
+                )
+        return found
 
     def _document(self, path: str) -> list[Paragraph]:
         page = parse_page(self._archive.read(path), f"{self._archive.name}: {path}")

@@ -44,7 +44,10 @@ _MARKS = tuple(
 def authors_text(paragraphs: Iterable[Paragraph]) -> list[Paragraph]:
     """The paragraphs that the author wrote, without the marks of notes and pages."""
     body = _without_licence(list(paragraphs))
-    return [clean for paragraph in _without_contents(body) for clean in _cleaned(paragraph)]
+    kept = [clean for paragraph in _without_contents(body) for clean in _cleaned(paragraph)]
+    if any(letter.isalpha() for paragraph in kept for letter in paragraph.text):
+        return kept
+    return [clean for paragraph in body for clean in _cleaned(paragraph)]  # a book of contents alone
 
 
 def _without_licence(paragraphs: list[Paragraph]) -> list[Paragraph]:
@@ -77,7 +80,7 @@ def _end_of_contents(paragraphs: list[Paragraph], begin: int, last: dict[str, in
     """Where the entries that begin at `begin` end; `begin` if there is none.
 
     An entry has the form of one, or the words of a title that follows. Short lines between two entries belong to the
-    list, and so do three in a row; a dedication behind it does not.
+    list, and so do three or more with a title behind them; a dedication behind the last entry does not.
     """
     end, index = begin, begin
     for index in range(begin, len(paragraphs)):
@@ -85,7 +88,7 @@ def _end_of_contents(paragraphs: list[Paragraph], begin: int, last: dict[str, in
             end = index + 1
         elif not _is_short(paragraphs[index]):
             break
-    if end == begin and index - begin >= 3:
+    if end == begin and index - begin >= 3 and _is_title(paragraphs[index]):
         return index
     is_prose = end < len(paragraphs) and not _is_title(paragraphs[end]) and not _is_short(paragraphs[end])
     is_its_title = end > begin and is_prose and _is_title(paragraphs[end - 1])  # 'I', of which part two has another
@@ -98,9 +101,12 @@ def _is_entry(paragraph: Paragraph, index: int, last: dict[str, int]) -> bool:
         return last.get(_key(text), -1) > index or _LEADERS.fullmatch(text) is not None
     if paragraph.kind == "break":
         return False
-    if len(text) <= _LONGEST_ENTRY and (_LEADERS.fullmatch(text) or _PAGE.fullmatch(text) or _CHAPTER.match(text)):
+    if len(text) <= _LONGEST_ENTRY and (_LEADERS.fullmatch(text) or _PAGE.fullmatch(text)):
         return True
-    return len(_CHAPTER.findall(text)) > 2 or _is_made_of_titles(text, [t for t, i in last.items() if i > index])
+    lines = len(_CHAPTER.findall(text)) if _CHAPTER.match(text) and text[-1] not in ".?!" else 0
+    if lines and len(text) / lines <= _LONGEST_ENTRY:
+        return True
+    return _is_made_of_titles(text, [title for title, i in last.items() if i > index])
 
 
 def _is_made_of_titles(text: str, titles: list[str]) -> bool:

@@ -33,6 +33,8 @@ _NOTES = frozenset({"noteref", "footnote", "footnotes", "endnote", "endnotes", "
                     "toc", "doc-noteref", "doc-footnote", "doc-endnotes", "doc-pagebreak", "doc-toc"})  # fmt: skip
 _NOTE_CLASS = re.compile(r"\b(?:footnotes?|fn(?:ote)?(?:ref|anchor)?|noteref|page-?num(?:ber)?s?|page-?no)\b", re.I)
 _NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[a-z]|[*†‡§]+)[\])]?")
+_LONGEST_MARK = 40
+"""Characters, with the white space around it."""
 _NUMBER_OR_SIGN = re.compile(r"(?:[-−–]?\d{1,4}|[\[(]\d{1,4}[\])]|[\[(]?[*†‡§]+[\])]?)")
 _AFTER_A_WORD = re.compile(r"[^\W\d_]|[.,;:!?\"'”’)]")
 _SUPERSCRIPTS = str.maketrans("0123456789-−–", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁻", "[]()*†‡§")
@@ -42,6 +44,8 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_SPACE = re.compile("[\x0b\x0c\x1c-\x1f]")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["']([\w.-]+)|<meta[^>]*?\bcharset\s*=\s*["']?([\w.-]+)""")
 _DOCTYPE = re.compile(r"<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>", re.I)
+_HEAD = 20_000
+"""Characters at the beginning, where a document's type is stated."""
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.S)
 _AMPERSAND = re.compile(r"&(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]*;)?")
 _EMPTY = re.compile(r"""<([A-Za-z][\w:-]*)((?:[^<>"'/]|/(?!>)|"[^"]*"|'[^']*')*+)/>""")
@@ -204,7 +208,13 @@ def _name(element: Any) -> str:
 
 
 def _text(element: Any) -> str:
-    return "".join(element.itertext()).strip()
+    """What stands in it, if that is short enough for a mark; elements may hold one another by the thousand."""
+    text = ""
+    for piece in element.itertext():
+        text += piece
+        if len(text) > _LONGEST_MARK:
+            return ""
+    return text.strip()
 
 
 def _is_silent(element: Any, name: str) -> bool:
@@ -219,8 +229,11 @@ def _is_silent(element: Any, name: str) -> bool:
 
 def _without_entities(text: str) -> str:
     """Markup with HTML's named characters as numbers, and no declaration of any other entity."""
-    text = _DOCTYPE.sub("", re.sub(r"^\s*<\?xml[^>]*\?>", "", printable(text)), count=1)
-    return _AMPERSAND.sub(_character, _CDATA.sub(lambda match: html.escape(match[1]), text)).strip()
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", printable(text))
+    text = _DOCTYPE.sub("", text[:_HEAD], count=1) + text[_HEAD:]
+    end = text.rfind("]]>") + len("]]>")  # a beginning without an end is not searched for one
+    text = _CDATA.sub(lambda match: html.escape(match[1]), text[:end]) + text[end:]
+    return _AMPERSAND.sub(_character, text).strip()
 
 
 def _character(entity: re.Match[str]) -> str:
