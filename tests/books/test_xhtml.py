@@ -40,6 +40,16 @@ def test_no_word_of_a_damaged_page_is_lost(content: str, wanted: list[str]):
     assert body(content) == wanted
 
 
+@pytest.mark.parametrize("mark", ['<a class="pageno">', '<span epub:type="pagebreak">', '<i class="noteref">', "<sup>"])
+def test_a_mark_that_nobody_closed_does_not_hold_the_rest_of_the_page(mark: str):
+    text = "Two birds sat on a wire, and nobody spoke a word."
+    assert text in body(f"<p>One{mark}12<p>{text}<p>Three")
+
+
+def test_a_title_that_nobody_closed_does_not_hold_the_page():
+    assert texts("<html><head><title>Birds</head><body><p>One<br>two")[-1] == "One two"
+
+
 def test_a_page_that_is_damaged_has_the_same_kinds():
     page = parse_page(PAGE.format("<h1>One</h1><p>a<br>b</p><h3>Two</h3><hr><p>c").encode(), "a.xhtml")
     assert [p.kind for p in paragraphs(page)] == ["title", "text", "heading", "break", "text"]

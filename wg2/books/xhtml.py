@@ -29,9 +29,11 @@ _SILENT = frozenset(
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
-_NOTES = frozenset({"noteref", "footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "pagebreak",
-                    "toc", "doc-noteref", "doc-footnote", "doc-endnotes", "doc-pagebreak", "doc-toc"})  # fmt: skip
-_NOTE_CLASS = re.compile(r"\b(?:footnotes?|fn(?:ote)?(?:ref|anchor)?|noteref|page-?num(?:ber)?s?|page-?no)\b", re.I)
+_NOTES = frozenset({"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "toc", "doc-footnote",
+                    "doc-endnotes", "doc-toc"})  # fmt: skip
+_NOTE_CLASS = re.compile(r"\b(?:footnotes?|fn|fnote)\b", re.I)
+_MARKS = frozenset({"noteref", "pagebreak", "doc-noteref", "doc-pagebreak"})
+_MARK_CLASS = re.compile(r"\b(?:fn(?:ote)?(?:ref|anchor)|noteref|page-?num(?:ber)?s?|page-?no)\b", re.I)
 _NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[a-z]|[*†‡§]+)[\])]?")
 _LONGEST_MARK = 40
 """Characters, with the white space around it."""
@@ -49,6 +51,7 @@ _HEAD = 20_000
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.S)
 _AMPERSAND = re.compile(r"&(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]*;)?")
 _EMPTY = re.compile(r"""<([A-Za-z][\w:-]*)((?:[^<>"'/]|/(?!>)|"[^"]*"|'[^']*')*+)/>""")
+_TITLE = re.compile(r"<title\b[^>]*>", re.I)
 _LAST_TAGS = re.compile(r"</(?:body|html)\s*>", re.I)
 
 
@@ -89,6 +92,8 @@ def parse_page(data: bytes, name: str) -> Any:
 def _parse_html(text: str, name: str) -> Any:
     """As browsers do: 'x/>' ends only what is always empty, and there is text behind '</html>'."""
     text = _EMPTY.sub(lambda m: m[0] if m[1].lower() in _VOID else f"<{m[1]}{m[2]}></{m[1]}>", text)
+    if "</title" not in text.lower():  # it would hold the rest of the page
+        text = _TITLE.sub("", text)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True)  # huge: 2048 levels instead of 256
     try:
         root = etree.fromstring(_LAST_TAGS.sub("", text).encode(), parser)
@@ -208,23 +213,22 @@ def _name(element: Any) -> str:
 
 
 def _text(element: Any) -> str:
-    """What stands in it, if that is short enough for a mark; elements may hold one another by the thousand."""
+    """What stands in it; no more than shows that it is too long for a mark: elements nest by the thousand."""
     text = ""
     for piece in element.itertext():
         text += piece
         if len(text) > _LONGEST_MARK:
-            return ""
+            break
     return text.strip()
 
 
 def _is_silent(element: Any, name: str) -> bool:
     types = {*(element.get(_EPUB_TYPE) or element.get("epub:type") or "").split(), *(element.get("role") or "").split()}
-    return (
-        name in _SILENT
-        or element.get("hidden") is not None
-        or not types.isdisjoint(_NOTES)
-        or _NOTE_CLASS.search(element.get("class") or "") is not None
-    )
+    classes = element.get("class") or ""
+    if name in _SILENT or element.get("hidden") is not None or types & _NOTES or _NOTE_CLASS.search(classes):
+        return True
+    is_mark = bool(types & _MARKS) or _MARK_CLASS.search(classes) is not None
+    return is_mark and len(_text(element)) < _LONGEST_MARK  # one that nobody closed holds the rest of the page
 
 
 def _without_entities(text: str) -> str:
