@@ -1,5 +1,7 @@
 """Sentences, their pauses, and what cannot be spoken."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,30 @@ def test_a_sentence_of_ten_thousand_characters_is_cut_at_its_marks():
     assert all(sentence.text.endswith(";") for sentence in found[:-1])
     assert {sentence.pause for sentence in found[:-1]} == {"clause"}
     assert " ".join(sentence.text for sentence in found) == text
+
+
+@pytest.mark.parametrize("token", ["$3.50", "10:30", "Mr. Brown", "St. Paul", "J. Smith", "a.b.c", "wire--and"])
+def test_a_cut_never_falls_inside_a_word_or_behind_an_abbreviation(token: str):
+    text = f"the birds {token} " * 40 + "sang, and"
+    for most in range(30, 70):
+        found = [sentence.text for sentence in sentences(text, most)]
+        assert " ".join(found).replace("-- ", "--") == text
+        assert token == "wire--and" or not any(part.endswith((".", "$3", ":")) for part in found)
+
+
+def test_a_dash_is_a_place_to_cut():
+    assert [s.text for s in sentences("two birds sat—then they flew off", 20)] == [
+        "two birds sat—",
+        "then they flew off",
+    ]
+
+
+@pytest.mark.parametrize("piece", ["the bird sang ", "Mr. A ", ".", "wire;", '."'])
+def test_cutting_takes_time_by_the_length_of_the_text(piece: str):
+    text = "x " + piece * (500_000 // len(piece))
+    begin = time.monotonic()
+    sentences(text)
+    assert time.monotonic() - begin < 5
 
 
 def test_what_cannot_be_spoken_is_listed_with_its_reason():

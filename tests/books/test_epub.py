@@ -1,9 +1,11 @@
 """EPUB to chapters, and EPUBs that cannot be read."""
 
 import io
+import logging
 import zipfile
 
 import pytest
+from PIL import Image
 
 from wg2.books import epub
 from wg2.books.epub import read_epub
@@ -33,6 +35,15 @@ wire&mdash;still.<br/>All day.</p><hr/><div>They <b>sang</b>.<p>Caf&#233;s &amp;
 TWO = "<h1>Chapter II</h1><p>H<sub>2</sub>O, and e = mc<sup>x</sup>.</p><table><tr><td>A</td><td>B</td></tr></table>"
 
 
+def picture(kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    Image.effect_noise((60, 80), 50.0).convert("RGB").save(stream, kind, **options)
+    return stream.getvalue()
+
+
+COVER = picture("PNG")
+
+
 def packed(files: dict[str, str | bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
@@ -50,10 +61,11 @@ def book(**changes: str | bytes | None) -> bytes:
         "OPS/text/one.xhtml": PAGE.format(ONE),
         "OPS/text/two words.xhtml": PAGE.format(TWO),
         "OPS/text/extra.xhtml": PAGE.format("<p>Advertisement.</p>"),
-        "OPS/images/cover.png": b"\x89PNG and so on",
+        "OPS/images/cover.png": COVER,
     }
     names = {"container": "META-INF/container.xml", "package": "OPS/book.opf", "one": "OPS/text/one.xhtml",
-             "two": "OPS/text/two words.xhtml", "encryption": "META-INF/encryption.xml"}  # fmt: skip
+             "two": "OPS/text/two words.xhtml", "encryption": "META-INF/encryption.xml",
+             "cover": "OPS/images/cover.png"}  # fmt: skip
     files |= {names[key]: value for key, value in changes.items()}
     return packed({name: data for name, data in files.items() if data is not None})
 
@@ -76,8 +88,85 @@ def test_the_spine_is_read_in_order_without_notes_page_numbers_and_contents():
 def test_the_book_has_its_title_author_language_and_cover():
     found = read_epub(book(), "b.epub")
     assert (found.title, found.author, found.language) == ("Small Birds", "A. Writer", "en-GB")
-    assert found.cover == b"\x89PNG and so on"
+    assert found.cover == COVER
     assert [chapter.title for chapter in found.chapters] == ["Chapter I: The Wire", "Chapter II"]
+
+
+@pytest.mark.parametrize("cover", [picture("JPEG"), picture("JPEG", progressive=True), picture("PNG")])
+def test_a_cover_is_kept_as_it_is_whatever_its_label(cover: bytes):
+    assert read_epub(book(cover=cover), "b.epub").cover == cover
+
+
+@pytest.mark.parametrize(
+    "cover",
+    [picture("WEBP"), picture("GIF"), b"garbage", b"", b"\x89PNG and so on", COVER[:2000],
+     COVER[:200] + b"\0" * 99 + COVER[299:], picture("JPEG")[:500]],
+    ids=["webp", "gif", "garbage", "empty", "head", "cut png", "broken png", "cut jpeg"],
+)  # fmt: skip
+def test_a_cover_that_cannot_be_used_is_left_out_and_named(cover: bytes, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        found = read_epub(book(cover=cover), "b.epub")
+    assert found.cover == b""
+    assert found.chapters
+    assert "b.epub: the cover OPS/images/cover.png is left out" in caplog.text
+
+
+def test_a_cover_of_a_hundred_million_pixels_is_left_out():
+    stream = io.BytesIO()
+    Image.new("1", (10_000, 8_000)).save(stream, "PNG")
+    assert len(stream.getvalue()) < 100_000
+    assert read_epub(book(cover=stream.getvalue()), "b.epub").cover == b""
+
+
+@pytest.mark.parametrize(
+    ("stated", "tag"),
+    [("en-GB", "en-GB"), ("en_US", "en-US"), ("English", "en"), ("", "en"), ("zh-Hant-TW", "zh-Hant-TW"),
+     ("de-x", "de"), ("fra", "fra"), ("12", "en")],
+)  # fmt: skip
+def test_the_language_is_a_tag_of_bcp_47(stated: str, tag: str):
+    assert read_epub(book(package=PACKAGE.replace("en-GB", stated)), "b.epub").language == tag
+
+
+def test_characters_that_xml_forbids_are_left_out_of_titles_and_text():
+    package = PACKAGE.replace("Small\n Birds", "Small\x07 B\x00ir\uffffds")
+    data = book(package=package, one=PAGE.format("<h1>O\x1ane</h1><p>Bi\x07rds.</p>"), two=PAGE.format(""))
+    found = read_epub(data, "b.epub")
+    assert (found.title, found.chapters[0].title) == ("Small Birds", "One")
+    assert texts(data) == [[("title", "One"), ("text", "Birds.")]]
+
+
+def test_an_empty_document_and_a_picture_in_the_spine_do_not_refuse_the_book():
+    package = PACKAGE.replace('<itemref idref="nav"/>', '<itemref idref="nav"/><itemref idref="c"/>')
+    assert texts(book(package=package, one="", two=PAGE.format("<p>Two.</p>"))) == [[("text", "Two.")]]
+    with pytest.raises(BookError, match="no text in 2 documents, and 1 images"):
+        read_epub(book(package=package, one="", two=""), "b.epub")
+
+
+def test_a_document_that_the_spine_names_twice_is_read_once():
+    package = PACKAGE.replace('<itemref idref="a"/>', '<itemref idref="a"/>' * 1000)
+    assert texts(book(package=package)) == texts(book())
+
+
+def test_a_book_of_too_much_text_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch):
+    data = book(one=PAGE.format("<p>Birds.</p>" * 1000))
+    assert read_epub(data, "b.epub").chapters
+    monkeypatch.setattr(epub, "MOST_TEXT_BYTES", 10_000)
+    with pytest.raises(BookError, match=r"b\.epub: 1\d{4} bytes of text, wanted at most 10000; nothing was unpacked"):
+        read_epub(data, "b.epub")
+
+
+def test_a_book_of_too_many_paragraphs_is_refused(monkeypatch: pytest.MonkeyPatch):
+    data = book(one=PAGE.format("<p>Birds.</p>" * 100))
+    monkeypatch.setattr(epub, "MOST_PARAGRAPHS", 100)
+    with pytest.raises(BookError, match=r"b\.epub: more than 100 paragraphs by OPS/text/two words\.xhtml"):
+        read_epub(data, "b.epub")
+
+
+def test_a_page_that_is_a_bomb_of_tags_is_refused():
+    data = book(one="<p>" * 5_000_000)
+    assert len(data) < 50_000
+    with pytest.raises(BookError, match=r"b\.epub: OPS/text/one\.xhtml: a page of 15000000 bytes and 5000000 tags"):
+        read_epub(data, "b.epub")
 
 
 def test_a_book_without_titles_has_a_chapter_for_each_document():

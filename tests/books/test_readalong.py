@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from lxml import etree
 from PIL import Image
 from scipy import signal
 
-from wg2.books.assembly import chapters_in_time
+from wg2.books import readalong
+from wg2.books.assembly import ChapterAudio, chapters_in_time
 from wg2.books.m4b import write_m4b
 from wg2.books.readalong import write_epub, write_vtt
 from wg2.books.source import read_book
@@ -95,6 +97,34 @@ def test_clips_cover_each_chapter_s_audio_without_gap_or_overlap(archive, spoken
             assert audio.duration / 1e6 >= found[-1][2] - 1e-3
 
 
+def silent(spoken_book, lengths: Callable[[int], float]) -> ChapterAudio:
+    """The first chapter, its words as long as `lengths` says."""
+    chapter, start = spoken_book.chapters[0], 0.0
+    sentences = []
+    for timed in chapter.sentences:
+        words = []
+        for word in timed.words:
+            end = start + lengths(len(words))
+            words.append(replace(word, start_s=start, end_s=end))
+            start = end
+        sentences.append(replace(timed, words=tuple(words)))
+    return replace(chapter, sentences=tuple(sentences), seconds=max(start, 0.5))
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [lambda _: 0.0, lambda index: 0.0125 * (index % 2), lambda index: 0.3 * (index == 0), lambda _: 0.0004],
+    ids=["all", "every other", "all but the first", "under a millisecond"],
+)
+def test_words_of_no_length_are_lit_too_in_order(spoken_book, lengths):
+    chapter = silent(spoken_book, lengths)
+    found = readalong.clips(chapter)
+    assert [clip.id for clip in found] == [clip.id for clip in readalong.clips(spoken_book.chapters[0])]
+    assert (found[0].begin_s, found[-1].end_s) == (0.0, pytest.approx(chapter.seconds, abs=1e-3))
+    assert [f"{clip.end_s:.3f}" for clip in found[:-1]] == [f"{clip.begin_s:.3f}" for clip in found[1:]]
+    assert all(float(f"{clip.end_s:.3f}") - float(f"{clip.begin_s:.3f}") > 0.0099 for clip in found)
+
+
 def test_each_word_s_clip_begins_when_the_word_is_spoken(archive, spoken_book):
     begins = [begin for word, begin, _ in clips(archive, 2) if word in ("Nobody", "spoke", "nothing", "stirred")]
     words = [word for timed in spoken_book.chapters[1].sentences for word in timed.words]
@@ -145,6 +175,23 @@ def test_the_m4b_has_every_chapter_the_cover_and_all_of_the_audio(spoken_book, c
         picture = next(stream for stream in book.streams.video)
         assert picture.disposition & av.stream.Disposition.attached_pic
         assert bytes(next(book.demux(picture))) == cover
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "P", "1", "I;16", "RGBA"])
+def test_every_cover_that_is_kept_can_be_written(spoken_book, mode: str, tmp_path: Path):
+    for kind in ("JPEG", "PNG") if mode in ("L", "RGB") else ("JPEG",) if mode == "CMYK" else ("PNG",):
+        stream = io.BytesIO()
+        Image.new(mode, (60, 80)).save(stream, kind)
+        write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=stream.getvalue()), spoken_book.chapters)
+        with av.open(f"{tmp_path}/birds.m4b") as book:
+            assert bytes(next(book.demux(book.streams.video[0]))) == stream.getvalue()
+
+
+def test_a_cover_that_moves_is_written(spoken_book, tmp_path: Path):
+    stream = io.BytesIO()
+    frames = [Image.new("RGB", (60, 80), colour) for colour in ("teal", "red")]
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=stream.getvalue()), spoken_book.chapters)
 
 
 def lag(decoded: np.ndarray, original: np.ndarray) -> int:

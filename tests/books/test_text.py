@@ -69,6 +69,67 @@ def test_titles_in_a_row_begin_one_chapter():
     assert [chapter.title for chapter in book.chapters] == ["BOOK ONE: CHAPTER I", "II"]
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Chapter Eleven",
+        "Chapter Twenty-One",
+        "CHAPTER TWELVE",
+        "Chapter eleven",
+        "Chapter the Fourth",
+        "CHAPTER THE TWENTY-THIRD",
+        "CHAPTER THE LAST.",
+        "Chapter 1: The boy who lived",
+        "Chapter one: The boy who lived",
+        "Chapter 101 — A walk",
+        "CHAPTER II. In which a bird is seen upon a wire, and another one comes\nto sit beside it, which leads to much "
+        "that will be told in\nthis chapter and in the one after it",
+        "Chapter 3\nA walk in the park",
+        "Part Two",
+        "EPILOGUE",
+    ],
+)
+def test_titles_of_chapters_are_known_in_all_their_forms(title: str):
+    book = read_text(f"{title}\n\nTwo birds sat.\n\nChapter 200\n\nThey flew.".encode(), "birds.txt")
+    assert [(p.kind, p.text) for p in book.chapters[0].paragraphs] == [
+        ("title", title.replace("\n", " ")),
+        ("text", "Two birds sat."),
+    ]
+    assert len(book.chapters) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Part one of the plan went well.",
+        "Part two: then it all went wrong.",
+        "Book II of the Iliad is long.",
+        "Part 2\nof the plan went well.",
+        "Chapter and verse were quoted.",
+        "Letter 5 was lost.",
+    ],
+)
+def test_a_sentence_that_begins_like_a_title_is_text(text: str):
+    (chapter,) = read_text(text.encode(), "birds.txt").chapters
+    assert [p.kind for p in chapter.paragraphs] == ["text"]
+
+
+def test_a_title_right_above_its_text_is_a_title():
+    text = "Two birds sat on a wire, and " * 5 + "flew."
+    (chapter,) = read_text(f"Chapter 3\n{text}".encode(), "birds.txt").chapters
+    assert [(p.kind, p.text) for p in chapter.paragraphs] == [("title", "Chapter 3"), ("text", text)]
+
+
+def test_characters_that_no_book_may_have_are_left_out():
+    book = read_text(
+        b"Title: Small\x07 Birds\n\nCHAPTER I\x1a\n\nBi\x00rds\xef\xbf\xbf.\n\x0cCHAPTER II\n\nEnd.", "b.txt"
+    )
+    assert book.title == "Small Birds"
+    assert [chapter.title for chapter in book.chapters] == ["CHAPTER I", "CHAPTER II"]
+    assert book.chapters[0].paragraphs[1].text == "Birds."
+    assert read_text(b"Birds.", "b\x07.txt").title == "b"
+
+
 def test_a_text_without_any_title_is_one_chapter():
     book = read_text(b"Two birds.\r\n\r\nA wire.\r\n", "/somewhere/birds.txt")
     assert [(chapter.title, len(chapter.paragraphs)) for chapter in book.chapters] == [("birds", 2)]
@@ -81,6 +142,8 @@ def test_a_text_without_any_title_is_one_chapter():
         (b" \n\n * * * \n", "no words"),
         (b"caf\xe9", "not UTF-8 at byte 3"),
         (b"%PDF-1.7", "is a PDF"),
+        (b"\xef\xbb\xbf <!DOCTYPE html><p>Birds.</p>", "is a web page"),
+        (b'<?xml version="1.0"?>\n<html><p>Birds.</p></html>', "is a web page"),
         (b"PK\x03\x04 and no more", "not a readable EPUB"),
     ],
 )

@@ -86,6 +86,15 @@ def test_a_possessive_ends_as_its_stem_asks(lexicon: Lexicon, stem: str, ending:
     assert lexicon._possessive(f"{stem}'s")[0] == (*lexicon.pronounce(stem)[0], *ending.split())
 
 
+@pytest.mark.parametrize(
+    ("word", "plain"),
+    [("Æther", "Aether"), ("Œdipus", "Oedipus"), ("ÆGIS", "AEGIS"), ("Łodz", "Lodz"), ("Ørsted", "Orsted"),
+     ("Đak", "Dak"), ("Ðat", "Dat"), ("Þat", "That"), ("œdema", "oedema"), ("Straße", "Strasse")],
+)  # fmt: skip
+def test_ligatures_are_read_as_their_letters_large_or_small(lexicon: Lexicon, word: str, plain: str):
+    assert lexicon.pronounce(word) == lexicon.pronounce(plain)
+
+
 @pytest.mark.parametrize("word", ["Привет", "你好", "123", "♪", "-", "'", "", "abcж"])
 def test_what_has_no_latin_letters_is_a_text_error(lexicon: Lexicon, word: str):
     assert not lexicon.can_pronounce(word)

@@ -28,6 +28,8 @@ PACKET = 1024
 """Samples of an AAC packet; the first one of a file is the encoder's run-up."""
 _PIECE = 2**16
 """Samples that are read at a time."""
+PNG = b"\x89PNG"
+"""How a cover that is no JPEG begins."""
 _OPTIONS = {"fflags": "+bitexact"}
 
 
@@ -102,7 +104,7 @@ def _marks(chapters: Sequence[ChapterAudio], packets: Sequence[int]) -> list[dic
 
 
 def _add_cover(output: Any, cover: bytes) -> None:
-    with av.open(io.BytesIO(cover), "r") as image:
+    with av.open(io.BytesIO(cover), "r", format="png_pipe" if cover.startswith(PNG) else "jpeg_pipe") as image:
         picture = output.add_stream_from_template(image.streams.video[0])
         picture.disposition = av.stream.Disposition.attached_pic
         packet = next(packet for packet in image.demux(image.streams.video[0]) if packet.size)

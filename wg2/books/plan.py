@@ -14,9 +14,14 @@ from wg2.text.frontend import Frontend
 
 Pause = Literal["clause", "sentence", "paragraph", "heading", "chapter"]
 
-_END = re.compile(r"[.?!…][.?!…\"'”’»)\]]*\s+(?=[\"'“‘«(\[—]*[^\W\d_a-zß-öø-ÿ])")
-_CUTS = (r"[;:.?!—][\"'”’)]*\s*", r",[\"'”’)]*\s+", r"\s+")
-"""Where a sentence that is too long is cut: the first of these that it has."""
+_END = re.compile(r"[.?!…][.?!…\"'”’»)\]]{0,9}\s+(?=[\"'“‘«(\[—]*[^\W\d_a-zß-öø-ÿ])")
+_CUTS = tuple(
+    re.compile(pattern)
+    for pattern in (r"(?:[;:.?!…][\"'”’)]{0,9}\s|(?:—|--)[\"'”’)]{0,9})\s*", r",[\"'”’)]{0,9}\s+", r"\s+")
+)
+"""Where a sentence that is too long is cut: the first of these that it has. '$3.50' is one word."""
+_LONGEST_ABBREVIATION = 20
+"""Characters, and more than any has."""
 _NUMERAL = re.compile(r"(?:[IVXLC]+|\d+)\.?")
 _SHOWN = 5
 """Sentences that an error message lists."""
@@ -97,7 +102,7 @@ def split_sentences(text: str) -> Iterator[str]:
     """The sentences of a paragraph. In doubt it does not cut: the voice pauses at every mark anyway."""
     start = 0
     for match in _END.finditer(text):
-        if not _is_abbreviation(text[start : match.start() + 1]):
+        if not _is_abbreviation(text[max(start, match.start() - _LONGEST_ABBREVIATION) : match.start() + 1]):
             yield text[start : match.end()].rstrip()
             start = match.end()
     yield text[start:].rstrip()
@@ -121,20 +126,25 @@ def _of_paragraph(chapter: int, index: int, paragraph: Paragraph, max_characters
 
 def _parts(sentence: str, most: int) -> Iterator[tuple[str, Pause]]:
     """The sentence, cut where it is too long; what has no letter or digit is not spoken."""
-    while len(sentence) > most:
-        cut = next((cut for pattern in _CUTS if (cut := _last_cut(sentence, pattern, most))), 0)
+    start = 0
+    while len(sentence) - start > most:
+        window = sentence[start : start + most + 1]
+        cut = next((cut for pattern in _CUTS if (cut := _last_cut(window, pattern, most))), 0)
         if not cut:
             break  # a word without an end: `unspeakable` names it
-        yield sentence[:cut].rstrip(), "clause"
-        sentence = sentence[cut:]
-    if re.search(r"\w", sentence):
-        yield sentence, "sentence"
+        yield window[:cut].rstrip(), "clause"
+        start += cut
+    if re.search(r"\w", sentence[start:]):
+        yield sentence[start:].lstrip(), "sentence"
 
 
-def _last_cut(sentence: str, pattern: str, most: int) -> int:
+def _last_cut(window: str, pattern: re.Pattern[str], most: int) -> int:
     """Where the last match within `most` characters ends, unless that leaves very little; 0 for none."""
-    ends = [match.end() for match in re.finditer(pattern, sentence) if len(match[0].rstrip()) + match.start() <= most]
-    return ends[-1] if ends and ends[-1] > most // 4 else 0
+    for match in reversed(list(pattern.finditer(window))):
+        end = match.start() + len(match[0].rstrip())
+        if end <= most and not _is_abbreviation(window[:end].rstrip()[-_LONGEST_ABBREVIATION:]):
+            return match.end() if match.end() > most // 4 else 0
+    return 0
 
 
 def _is_abbreviation(head: str) -> bool:

@@ -20,11 +20,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wg2 import storage
 from wg2.books.assembly import ChapterAudio, Timed
 from wg2.books.book import Book, Paragraph
+from wg2.books.m4b import PNG
 from wg2.books.words import Span, locate
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of all files in the archive: the same book, the same bytes."""
-_PNG = b"\x89PNG"
+_SHORTEST_CLIP_MS = 10
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,26 @@ def write_epub(uri: str, book: Book, chapters: Sequence[ChapterAudio], identity:
 
 
 def clips(chapter: ChapterAudio) -> tuple[Clip, ...]:
-    """The words of a chapter in time, covering its audio from beginning to end."""
+    """The words of a chapter in time, covering its audio from beginning to end.
+
+    A word of 0 frames takes 10 ms of its neighbours': EPUB wants a clip to end after it begins.
+    """
     found = [(_word_id(timed, index), span.start_s)
              for timed in chapter.sentences for index, span in enumerate(_spans(timed))]  # fmt: skip
-    begins = [0.0, *(start for _, start in found[1:])] if found else []
-    ends = [*begins[1:], chapter.seconds]
-    return tuple(Clip(name, a, b) for (name, _), a, b in zip(found, begins, ends, strict=False))
+    edges = [0, *(round(1000 * start) for _, start in found[1:]), round(1000 * chapter.seconds)]
+    edges = _apart(edges) if found else []
+    return tuple(Clip(name, a / 1000, b / 1000) for (name, _), a, b in zip(found, edges, edges[1:], strict=False))
+
+
+def _apart(edges: list[int]) -> list[int]:
+    """Growing by `_SHORTEST_CLIP_MS` or more between the same ends, or by as much as there is room for."""
+    last, first, count = edges[-1], edges[0], len(edges) - 1
+    step = min(_SHORTEST_CLIP_MS, (last - first) // count)
+    apart: list[int] = []
+    for number, edge in enumerate(edges):
+        least = apart[-1] + step if apart else first
+        apart.append(min(max(edge, least), last - (count - number) * step))
+    return apart
 
 
 def lines(book: Book, chapter: ChapterAudio) -> tuple[Line, ...]:
@@ -146,7 +161,7 @@ def _name(chapter: ChapterAudio) -> str:
 
 
 def _cover_name(book: Book) -> str:
-    return "cover.png" if book.cover.startswith(_PNG) else "cover.jpg"
+    return "cover.png" if book.cover.startswith(PNG) else "cover.jpg"
 
 
 # ------------------------------------------------------------------------------------------------------------ WebVTT

@@ -1,22 +1,39 @@
 """Plain text to paragraphs: blank lines part them, and titles are known by their form."""
 
+# ruff: noqa: RUF001 (look-alike dashes are the subject here)
 import re
 from collections.abc import Iterator
 
-from wg2.books.book import Book, Paragraph, cut_into_chapters
+from wg2.books.book import Book, Kind, Paragraph, cut_into_chapters
 from wg2.books.furniture import authors_text
+from wg2.books.xhtml import printable
 from wg2.errors import BookError
 
-_NUMBER = r"(?:[IVXLC]+|\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|the first|the second|the third)"
-_TITLE = re.compile(
-    rf"(?:chapter|stave|book|part|canto|letter|volume|section)\s+{_NUMBER}\b.*"
-    r"|(?:preface|prologue|epilogue|introduction|foreword|afterword|conclusion|appendix|(?:table of )?contents)\.?",
-    re.I,
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_FIRSTS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth"
+_TENTHS = (
+    "tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|"
+    "twentieth|thirtieth|fortieth|fiftieth|sixtieth|seventieth|eightieth|ninetieth"
 )
+_NUMBER = (
+    rf"(?:[IVXLC]+|\d{{1,3}}|(?:one |a )?hundred|(?:{_TENS})(?:[\s-]+(?:{_ONES}))?|{_TEENS}|{_ONES}"
+    rf"|the\s+(?:(?:{_TENS})[\s-]+)?(?:{_FIRSTS})|the\s+(?:{_TENTHS}|last))"
+)
+_NUMBERED = re.compile(
+    rf"(?:chapter|stave|book|part|canto|letter|volume|section)\s+(?P<number>{_NUMBER})\b(?P<rest>.*)", re.I
+)
+_NAMED = re.compile(
+    r"(?:preface|prologue|epilogue|introduction|foreword|afterword|conclusion|appendix|(?:table of )?contents)\.?", re.I
+)
+_SUBTITLE = re.compile(r"\s*[.:—–-]+\s*(?![a-zß-öø-ÿ])(?=.)")
 _STATED = re.compile(r"(?:Title|Author|Language):\s*\S")
 _NUMERAL = re.compile(r"[IVXLC]+\.?|\d{1,3}\.?")
 _LONGEST_TITLE = 90
 """Characters."""
+_LONGEST_NUMBERED_TITLE = 250
+"""Characters: 'CHAPTER II. In which ...'."""
 
 
 def read_text(data: bytes, name: str) -> Book:
@@ -29,10 +46,10 @@ def read_text(data: bytes, name: str) -> Book:
         BookError: it is not UTF-8.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = printable(data.decode("utf-8-sig").replace("\f", "\n\n"))  # a new page
     except UnicodeDecodeError as error:
         raise BookError(f"{name}: not UTF-8 at byte {error.start}; save the book as UTF-8, or give an EPUB") from error
-    title = _stated("Title", text) or name.rpartition("/")[2].rpartition(".")[0] or name
+    title = _stated("Title", text) or printable(name.rpartition("/")[2].rpartition(".")[0] or name)
     chapters = cut_into_chapters(authors_text(_paragraphs(text)), title)
     return Book(title, _stated("Author", text), "en", chapters)
 
@@ -47,18 +64,49 @@ def _paragraphs(text: str) -> Iterator[Paragraph]:
     for part in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = [line.strip() for line in part.split("\n") if line.strip()]
         if lines and not all(_STATED.match(line) for line in lines):
-            yield _paragraph(lines)
+            yield from _paragraph(lines)
 
 
-def _paragraph(lines: list[str]) -> Paragraph:
-    text = " ".join(lines)
-    if len(text) > _LONGEST_TITLE or len(lines) > 3 or any(_TITLE.fullmatch(line) for line in lines[1:]):
-        return Paragraph(text)  # several titles are a table of contents
-    if _NUMERAL.fullmatch(text) or (_TITLE.fullmatch(text) and _is_capitalised(text)):
-        return Paragraph(text, "title")
-    return Paragraph(text, "heading" if text.isupper() and len(text) > 3 else "text")
+def _paragraph(lines: list[str]) -> Iterator[Paragraph]:
+    """One, or two: a title may stand on a line above its text without a blank one between."""
+    text, rest = " ".join(lines), " ".join(lines[1:])
+    if any(_is_numbered(line) or _NAMED.fullmatch(line) for line in lines[1:]):
+        yield Paragraph(text)  # several titles are a table of contents
+    elif rest and _is_bare(lines[0]) and not rest[0].islower():
+        if len(rest) > _LONGEST_TITLE:
+            yield Paragraph(lines[0], "title")
+            yield Paragraph(rest)
+        else:
+            yield Paragraph(text, "title")
+    else:
+        yield Paragraph(text, _kind(text, len(lines)))
+
+
+def _kind(text: str, lines: int) -> Kind:
+    if len(text) <= _LONGEST_NUMBERED_TITLE and _is_numbered(text):
+        return "title"
+    if len(text) > _LONGEST_TITLE or lines > 3:
+        return "text"
+    if _NUMERAL.fullmatch(text) or (_NAMED.fullmatch(text) and _is_capitalised(text)):
+        return "title"
+    return "heading" if text.isupper() and len(text) > 3 else "text"
+
+
+def _is_bare(line: str) -> bool:
+    """'Chapter 3', 'CHAPTER TWELVE.'."""
+    found = _NUMBERED.fullmatch(line)
+    return found is not None and line[0].isupper() and not found["rest"].strip(".: ")
+
+
+def _is_numbered(text: str) -> bool:
+    """'Chapter Two: The long way', 'Chapter II The Way Home', and not 'Part one of the plan went well.'."""
+    found = _NUMBERED.fullmatch(text)
+    if found is None or not text[0].isupper():
+        return False
+    is_sentence = found["number"].islower() and text.endswith(".")  # 'Part two: it went wrong.'
+    has_subtitle = _SUBTITLE.match(found["rest"]) is not None and not is_sentence
+    return _is_bare(text) or has_subtitle or (len(text) <= _LONGEST_TITLE and _is_capitalised(text))
 
 
 def _is_capitalised(text: str) -> bool:
-    """'Chapter Two: The Long Way Home', and not 'Part one of the plan went well.'."""
     return all(word[0].isupper() or not word[0].isalpha() for word in text.split() if len(word) > 3)

@@ -33,7 +33,8 @@ _LETTERS = {
     "q": "K Y UW1", "r": "AA1 R", "s": "EH1 S", "t": "T IY1", "u": "Y UW1", "v": "V IY1",
     "w": "D AH1 B AH0 L Y UW0", "x": "EH1 K S", "y": "W AY1", "z": "Z IY1",
 }  # fmt: skip
-_FOLDED = str.maketrans({"æ": "ae", "œ": "oe", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
+_LIGATURES = {"æ": "ae", "œ": "oe", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"}
+_FOLDED = str.maketrans(_LIGATURES | {key.upper(): value.upper() for key, value in _LIGATURES.items() if key != "ß"})
 _LATIN_WORD = re.compile(r"[A-Za-z]+(?:['-]+[A-Za-z]+)*")
 _SHORTEST_PART = 4
 
