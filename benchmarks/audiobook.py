@@ -5,8 +5,8 @@
 About an hour from the beginning of a book is spoken twice, once without a kill, and the bytes are compared. Without
 `--voice`, random weights of the demo's size speak, in two steps. Other flags go to the job.
 
-    driver_mib, worker_mib   private memory (RssAnon) of the driver and of the largest worker when a quarter of the
-                             blocks was committed, and the highest from there to the last one
+    driver_mib, worker_mib   private memory (RssAnon) of the driver and of the largest worker: median while the second
+                             quarter of the blocks was spoken, median of the last quarter, and the highest of all
     finishing_mib            the same, the highest while chapters, M4B and EPUB were made, of driver and of workers
 """
 
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 from synthesize import beginning, make_voice
 
@@ -64,7 +65,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--seed", type=int, default=0, help="decides after which blocks it is killed")
     parser.add_argument("--voice", default="", help="voice folder")
     parser.add_argument("--book", default="", help="EPUB or text [$WG2_REAL_DATA/text/a_christmas_carol.txt]")
-    parser.add_argument("--sentences", type=int, default=560, help="how much of it; 560 are about an hour")
+    parser.add_argument("--sentences", type=int, default=620, help="how much of it; 620 are an hour")
     options, flags = parser.parse_known_args()
     if not options.book and "WG2_REAL_DATA" in os.environ:
         options.book = str(Path(os.environ["WG2_REAL_DATA"], "text/a_christmas_carol.txt"))
@@ -105,16 +106,21 @@ def blocks(folder: Path) -> list[Path]:
 def figures(folder: Path, memory: list[tuple[int, float, float]], wall_s: float) -> dict[str, object]:
     (note,) = (json.loads(path.read_text()) for path in folder.glob("books/*/book.json"))
     total = len(blocks(folder))
-    late = [entry for entry in memory if total / 4 <= entry[0] < total]
     finishing = [entry for entry in memory if entry[0] == total]
     return {
         "sentences": note["sentences"],
         "audio_s": round(note["seconds"], 1),
         "wall_s": round(wall_s, 1),
-        "driver_mib": [round(late[0][1]), round(max(entry[1] for entry in late))],
-        "worker_mib": [round(late[0][2]), round(max(entry[2] for entry in late))],
+        "driver_mib": growth([(done / total, driver) for done, driver, _ in memory if done < total]),
+        "worker_mib": growth([(done / total, worker) for done, _, worker in memory if done < total]),
         "finishing_mib": [round(max(entry[which] for entry in finishing)) for which in (1, 2)],
     }
+
+
+def growth(sizes: list[tuple[float, float]]) -> list[int]:
+    """Of (share of the book that is spoken, MiB)."""
+    early, late = (median(mib for share, mib in sizes if low <= share < low + 0.25) for low in (0.25, 0.75))
+    return [round(early), round(late), round(max(mib for _, mib in sizes))]
 
 
 def same(whole: Path, killed: Path, stops: list[int]) -> bool | None:

