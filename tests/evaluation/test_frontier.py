@@ -14,7 +14,8 @@ STEPS = {1000: (22.0, 0.14), 50: (1.1, 0.15), 25: (0.56, 0.16), 12: (0.28, 0.20)
 MANNERS = {"ddpm": (1.0, 0.0), "unipc": (1.05, 0.01), "ddpm, true durations": (0.98, 0.04)}
 
 OVERLAPS = """(() => {
-  const boxes = [...document.querySelectorAll('svg text')].map(node => [node.textContent, node.getBoundingClientRect()]);
+  const boxes = [...document.querySelectorAll('svg text')].map(
+    node => [node.textContent, node.getBoundingClientRect()]);
   const found = [];
   boxes.forEach(([name, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
     if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5 &&

@@ -102,8 +102,8 @@ def test_the_manner_of_a_label_is_what_it_says_beside_the_steps(sampler: str, bf
 
 
 def test_systems_are_compared_on_the_sentences_that_all_of_them_have_and_the_count_is_told():
-    rows = [row("a", "recording", wer=0.1), row("a", "6 steps", wer=0.2, rtf=1.0), row("b", "6 steps", wer=0.9, rtf=3.0),
-            row("a", "Studio", wer=0.3)]  # fmt: skip
+    rows = [row("a", "recording", wer=0.1), row("a", "6 steps", wer=0.2, rtf=1.0),
+            row("b", "6 steps", wer=0.9, rtf=3.0), row("a", "Studio", wer=0.3)]  # fmt: skip
     found = quality(rows)
     assert [line[0].mean for _, line in found.tables[0].lines] == [0.1, 0.2, 0.3]
     assert found.tables[0].counts == (1, 2)
@@ -119,8 +119,8 @@ def test_systems_without_a_sentence_in_common_keep_their_figures_each_with_its_o
 
 
 def test_the_worst_sentence_comes_first_whatever_the_trouble_with_recordings_and_other_systems():
-    rows = [row("a", "recording", wer=0.9), row("a", "Studio", wer=1.2), row("a", "6 steps", wer=0.2), row("b", "50 steps", wer=0.1),
-            row("b", "6 steps", wer=0.5), row("c", "6 steps", wer=None)]  # fmt: skip
+    rows = [row("a", "recording", wer=0.9), row("a", "Studio", wer=1.2), row("a", "6 steps", wer=0.2),
+            row("b", "50 steps", wer=0.1), row("b", "6 steps", wer=0.5), row("c", "6 steps", wer=None)]  # fmt: skip
     assert quality(rows).worst == (("b", 0.5), ("a", 0.2))
 
 

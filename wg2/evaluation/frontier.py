@@ -122,8 +122,10 @@ def _apart(values: Sequence[float]) -> list[float]:
 
 
 def _draw_steps(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """The number of steps beside each point, once where lines are close, and where there is room: the ticks of the row
-    below say it too."""
+    """The number of steps beside each point, once where lines are close, and where there is room.
+
+    The ticks of the row below say it too.
+    """
     axes.autoscale_view()  # else the limits are not known yet
     place = (axes.transData + axes.transAxes.inverted()).transform
     spots = [tuple(place((x, y))) for x, y, _ in points]

@@ -17,7 +17,7 @@ from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.results import durations_of
 from wg2.evaluation.tables import read_rows, write_rows
 
-_VERSION = 2  # of the metrics' definitions: another one, and everything is scored again
+_VERSION = 3  # of the metrics' definitions: another one, and everything is scored again
 _REMEDY = "delete it, and the files are scored again"
 _PLAIN = "ddpm"  # the paper's sampler, which labels do not name
 _NO_SAMPLER = ("bfloat16", "true durations")
