@@ -84,9 +84,10 @@ def test_the_page_says_how_many_sentences_could_not_be_spoken_and_why():
     assert "could not be spoken" not in render(_report())
 
 
+SYSTEMS = {"recording": None, "1000 steps, unipc, true durations": 1000, "6 steps, unipc, true durations": 6}
 SCORED = tuple({"utt_id": name, "system": system, "steps": steps, "audio_s": 2.0, "domain": domain,
                 **dict.fromkeys([metric.name for metric in METRICS], 1234.5 + len(name))}
-               for system, steps in (("recording", None), *((f"{n} steps, unipc, true durations", n) for n in (1000, 6)))
+               for system, steps in SYSTEMS.items()
                for name, domain in (("a", "in-domain"), ("bb", "foreign")))  # fmt: skip
 WIDTHS = """(() => {
   document.querySelectorAll('details').forEach(each => each.open = true);
@@ -106,7 +107,7 @@ def test_every_table_fits_a_desk_and_scrolls_by_itself_on_a_phone(tmp_path):
         desk = tab.evaluate(WIDTHS)
         tab.size(390, 844, phone=True)
         phone = tab.evaluate(WIDTHS)
-    assert len(desk["tables"]) == 6
+    assert len(desk["tables"]) == 5
     assert max(desk["tables"]) <= 0
     assert (desk["page"] <= 0, phone["page"], phone["scrolls"]) == (True, 0, True)
 
