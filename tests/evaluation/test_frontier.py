@@ -53,6 +53,18 @@ def _texts(svg: str) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
 
 
+@pytest.mark.parametrize(
+    "rtfs", [(0.076, 0.101), (0.21, 0.47), (0.9, 1.1), (0.3, 2.9), (0.02, 45.0), (0.31,)], ids=lambda rtfs: str(rtfs)
+)
+def test_every_axis_of_speeds_has_two_ticks_or_more_but_not_many(rtfs: tuple[float, ...]):
+    found = {"wer": _estimate(0.3)}
+    svg = frontier_svg([Point("ddpm", 6 + place, rtf, found) for place, rtf in enumerate(rtfs)], ())
+    ticks = re.findall(r'<g id="xtick_\d+">.*?<text[^>]*>([^<]*)</text>', svg.split('id="axes_2"')[0], re.DOTALL)
+    assert 2 <= len(ticks) <= 6
+    assert len(set(ticks)) == len(ticks)
+    assert all(float(tick) > 0 for tick in ticks)
+
+
 def test_points_are_named_by_their_steps_alone_once_where_lines_are_close():
     texts = _texts(frontier_svg(_points("ddpm"), ()))
     panels = 3

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, LogLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, Locator, LogLocator, MaxNLocator, StrMethodFormatter
 
 from wg2.evaluation.charts import COLOURS, INK, panels, plain
 from wg2.evaluation.metrics import METRICS, Metric
@@ -25,6 +24,8 @@ _CORNERS = ((0.015, 0.03), (0.015, -0.1), (-0.12, 0.03), (-0.12, -0.1))
 _CLOSE = 0.15
 """Share of the panel's width within which lines share a label."""
 _MARGINS = (0.2, 0.18)
+_NARROW, _WIDE = 4.0, 30.0
+"""Ratios of the ends of an axis that change its ticks."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,20 @@ def _draw_level(axes: Axes, name: str, place: int, mean: float) -> None:
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic, with plain numbers: decades, and 2 and 5 of a narrow range; numbers of steps are their own ticks."""
+    """Logarithmic, with plain numbers; numbers of steps are their own ticks."""
     axes.set_xscale("log")
     axes.margins(*_MARGINS)
-    if all(value == int(value) for value in values):
-        axes.xaxis.set_major_locator(FixedLocator(_apart(values)))
-    else:
-        decades = log10(max(values) / min(values))
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 1.5 else (1.0, 2.0, 5.0)))
+    counted = all(value == int(value) for value in values)
+    axes.xaxis.set_major_locator(FixedLocator(_apart(values)) if counted else _ticks(max(values) / min(values)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()
+
+
+def _ticks(ratio: float) -> Locator:
+    """Decades of a wide range, 1, 2 and 5 of a narrower one, round numbers of one that may hold none of those."""
+    if ratio < _NARROW:
+        return MaxNLocator(4, steps=[1, 2, 5, 10])
+    return LogLocator(subs=(1.0,) if ratio > _WIDE else (1.0, 2.0, 5.0))
 
 
 def _apart(values: Sequence[float]) -> list[float]:
