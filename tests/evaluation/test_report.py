@@ -75,7 +75,8 @@ def test_the_page_tells_the_figures():
 
 
 def test_the_page_says_how_many_sentences_could_not_be_spoken_and_why():
-    rejects = (("u1", "TextError: no word in '...'"), ("u2", "StorageError: <disk> full"))
+    reasons = ("TextError: no word in '...'", "StorageError: <disk> full", "StorageError: <disk> gone")
+    rejects = tuple(zip(("u1", "u2", "u2"), reasons, strict=True))
     page = render(replace(_report(), rejects=rejects))
     assert "<strong>2</strong> sentences could not be spoken" in page
     assert page.count("Why they were rejected") == 2, "of the data set, and of the synthesis"
