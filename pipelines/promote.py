@@ -7,10 +7,10 @@ from typing import Any
 
 from pipelines import score
 from pipelines.voices import VoiceFiles, find_voice
-from wg2.config import Config, SynthesizeConfig
+from wg2.config import Config
 from wg2.errors import ConfigError
 from wg2.evaluation.metrics import METRICS
-from wg2.evaluation.promotion import CHAMPION, Verdict, check, judge
+from wg2.evaluation.promotion import CHAMPION, Verdict, judge, mentions_champion
 from wg2.evaluation.quality import of_metric
 from wg2.evaluation.results import Task
 from wg2.tracking import MODEL_SCHEME, Version
@@ -22,22 +22,28 @@ RECORD = "evaluation/promotion.json"
 """Kept with the candidate's run."""
 
 
-def check_wish(settings: SynthesizeConfig, voice: VoiceFiles) -> None:
+def check_wish(config: Config, voice: VoiceFiles) -> None:
     """Refuse a promotion that cannot be, before anything is spoken.
 
     Raises:
-        ConfigError: the condition cannot be read, or the voice is not in the registry.
+        ConfigError: the condition cannot be read or compares with a champion that there is not, or the voice is not in
+            the registry.
     """
-    if not settings.promote_if:
+    condition = config.synthesize.promote_if
+    if not condition:
         return
-    check(settings.promote_if)
+    compares = mentions_champion(condition)
     if voice.version is None:
         raise ConfigError(f"synthesize.promote-if: got the folder {voice.name} as voice, but only a registered version "
                           f"can be promoted; wanted {MODEL_SCHEME}NAME/VERSION or NAME@ALIAS")  # fmt: skip
+    if compares and voice.version.holder(CHAMPION) is None:
+        raise ConfigError(f"synthesize.promote-if: got {condition!r}, but {voice.version.name} has no {CHAMPION} to "
+                          f"compare with; make the first one by a condition that does not mention it, e.g. "
+                          f"'wer<=0.5'")  # fmt: skip
 
 
 def run(config: Config, version: Version | None, rows: Rows) -> Verdict:
-    """Compare the voice with the champion on the same files; move the alias where the condition holds.
+    """Judge the voice, against the champion on the same files if the condition says so; move the alias if it holds.
 
     The condition, both voices' figures and the decision are kept with the candidate: `RECORD` at its run, tags at its
     version. The alias is moved last, so a job that was killed decides again.
@@ -48,21 +54,21 @@ def run(config: Config, version: Version | None, rows: Rows) -> Verdict:
         rows: of `wg2.evaluation.results`: what it has spoken.
     Raises:
         ConfigError: the condition cannot be judged, or the champion was not measured on these files.
-        TrackingError: there is no champion, or the registry cannot be reached.
+        TrackingError: the registry cannot be reached.
     """
     assert version is not None, "check_wish refuses a folder"
-    voice = find_voice(f"{MODEL_SCHEME}{version.name}@{CHAMPION}", config)
-    champion, condition = voice.version, config.synthesize.promote_if
-    assert champion is not None, "it was found by its alias"
+    champion, condition = version.holder(CHAMPION), config.synthesize.promote_if
     if champion == version:
         return _told(Verdict(False, f"{version.address} is the {CHAMPION} already"))
-    own = _means(config, rows, version)
-    other = _means(config, [_as_spoken_by(voice.digest, row) for row in rows], champion)
+    own, other = _means(config, rows, version), dict[str, float]()
+    if champion is not None and mentions_champion(condition):
+        digest = find_voice(champion.address, config).digest
+        other = _means(config, [_as_spoken_by(digest, row) for row in rows], champion)
     verdict = judge(condition, own, other)
     _record(condition, verdict, (version, own), (champion, other), len(rows))
     if verdict.holds:
         version.take(CHAMPION)
-    return _told(verdict, f"{version.address} against {champion.address}: ")
+    return _told(verdict, f"{version.address} against {champion.address if champion else f'no {CHAMPION}'}: ")
 
 
 def _as_spoken_by(voice: str, row: Row) -> Row:
@@ -87,7 +93,7 @@ def _record(
     condition: str,
     verdict: Verdict,
     candidate: tuple[Version, Mapping[str, float]],
-    champion: tuple[Version, Mapping[str, float]],
+    champion: tuple[Version | None, Mapping[str, float]],
     files: int,
 ) -> None:
     (version, own), (before, other) = candidate, champion
@@ -98,10 +104,15 @@ def _record(
         "why": verdict.why,
         "files": files,
         "candidate": {"version": version.number, **own},
-        "champion": {"version": before.number, **other},
+        "champion": {"version": before.number, **other} if before else None,
     }
     version.log_text(json.dumps(record, indent=1) + "\n", RECORD)
-    tags = {"condition": condition, "decision": decision, "why": verdict.why, "champion": str(before.number)}
+    tags = {
+        "condition": condition,
+        "decision": decision,
+        "why": verdict.why,
+        "champion": str(before.number if before else "none"),
+    }
     version.tag({f"wg2.promotion.{name}": value for name, value in tags.items()})
 
 

@@ -17,12 +17,14 @@ from wg2 import audio, storage
 from wg2.config import Config
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, Wg2Error
+from wg2.evaluation.evaluation_set import same_text
 from wg2.evaluation.metrics.scorer import Clip, Scorer
 from wg2.evaluation.quality import RECORDING
 from wg2.evaluation.scores import Scores, ScoreTask, files_of, label
 
 _SAVE_EVERY_S = 10.0
 _TOKENS = ["audio", "phones", "durations"]
+_SAID = ["utt_id", "text", "text_norm", "words"]
 
 
 class ScoringWorker:
@@ -99,15 +101,15 @@ def _score_all(config: Config, scores: Scores, pending: Sequence[ScoreTask], tot
 
 def _tasks(config: Config, results: Sequence[Mapping[str, Any]]) -> list[ScoreTask]:
     """The recordings first, then what was spoken, then other systems."""
-    names = list(dict.fromkeys(str(row["utt_id"]) for row in results))
-    recorded = _recorded(config.dataset_dir, names)
+    texts = {str(row["utt_id"]): str(row["text"]) for row in results}
+    names, recorded = list(texts), _recorded(config.dataset_dir, texts)
     words = {row["utt_id"]: tuple(word["word"] for word in row["words"]) for row in results}
     words |= {name: row["words"] for name, row in recorded.items()}
     common = {name: {"utt_id": name, "words": words[name], "shard": recorded.get(name, {}).get("shard", ""),
                      "domain": "in-domain" if name in recorded else "foreign"} for name in names}  # fmt: skip
     tasks = [ScoreTask(system=RECORDING, identity="", **common[name]) for name in names if name in recorded]
     tasks += [_spoken(config.synthesis_dir, row, common[row["utt_id"]]) for row in results]
-    for entry in config.synthesize.system:
+    for entry in config.synthesize.systems:
         if entry.partition("=")[0] in {task.system for task in tasks} | {RECORDING}:
             raise ConfigError(f"synthesize.system: the name {entry.partition('=')[0]!r} is taken; give another")
         tasks += _others(entry, common)
@@ -139,8 +141,8 @@ def _others(entry: str, common: Mapping[str, Mapping[str, Any]]) -> list[ScoreTa
     return [ScoreTask(system=name, identity=digests[uri], uri=uri, **common[utt_id]) for utt_id, uri in found.items()]
 
 
-def _recorded(dataset: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """{utterance: its shard and its words} of those that the data set has; none without a data set."""
+def _recorded(dataset: str, texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """{utterance: its shard and its words} of those whose text the data set has under this name."""
     try:
         info = open_dataset(dataset)
     except (DatasetError, StorageError):
@@ -148,7 +150,8 @@ def _recorded(dataset: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for shard in info.shards:
         files, path = storage.filesystem(shard)
-        filters = [("utt_id", "in", list(names))]
-        for row in pq.read_table(path, filesystem=files, columns=["utt_id", "words"], filters=filters).to_pylist():
-            found[row["utt_id"]] = {"shard": shard, "words": tuple(word["word"] for word in row["words"])}
+        filters = [("utt_id", "in", list(texts))]
+        for row in pq.read_table(path, filesystem=files, columns=_SAID, filters=filters).to_pylist():
+            if same_text(texts[row["utt_id"]], row):
+                found[row["utt_id"]] = {"shard": shard, "words": tuple(word["word"] for word in row["words"])}
     return found

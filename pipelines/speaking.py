@@ -1,10 +1,10 @@
 """Actors that speak the files of a synthesis job, a block at a time."""
 
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -59,10 +59,11 @@ class SpeakingWorker:
     def _speak(self, tasks: Sequence[Task]) -> list[Row]:
         """Speak tasks of the same steps and sampler; what it took is shared out by the length of the sound."""
         lines = [self._line(task) for task in tasks]
-        start = time.perf_counter()
+        anew, start = reset_peak(), time.perf_counter()
         speeches = self._voice.say_all(lines, tasks[0].steps, tasks[0].sampler)
         rtf = (time.perf_counter() - start) / sum(speech.seconds for speech in speeches)
-        return [self._keep(task, speech, rtf) for task, speech in zip(tasks, speeches, strict=True)]
+        peak_mib = resident_mib(peak=anew)
+        return [self._keep(task, speech, rtf, peak_mib) for task, speech in zip(tasks, speeches, strict=True)]
 
     def _line(self, task: Task) -> Any:
         from wg2.synthesis import Line
@@ -72,7 +73,7 @@ class SpeakingWorker:
         self._voice.frontend.words(task.text)  # loads what this text needs, before the clock starts
         return Line(task.text, task.seed, task.pace)
 
-    def _keep(self, task: Task, speech: Any, rtf: float) -> Row:
+    def _keep(self, task: Task, speech: Any, rtf: float, peak_mib: float | None) -> Row:
         speech.save(storage.join(self._folder, task.wav))
         return {
             **task.as_row(),
@@ -82,12 +83,39 @@ class SpeakingWorker:
             "audio_s": speech.seconds,
             "wall_s": rtf * speech.seconds,
             "rtf": rtf,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,  # KiB on Linux
+            "peak_mib": peak_mib,
             "phones": list(speech.phones),
             "durations": list(speech.durations),
             "words": [{"word": word.label, "start_s": word.start_s, "end_s": word.end_s} for word in speech.words],
             "node_id": self._node,
         }
+
+
+def reset_peak() -> bool:
+    """Have the kernel count this process's peak memory from here on; whether it does (Linux, where allowed)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def resident_mib(peak: bool) -> float | None:
+    """Memory of this process, MiB: all that is resident, with the voice, the libraries and what the allocator keeps.
+
+    On a GPU this is the host's part only.
+
+    Args:
+        peak: the most since `reset_peak`; else what there is now.
+    Returns:
+        None where there is no /proc.
+    """
+    name = "VmHWM:" if peak else "VmRSS:"
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(name)), None)
 
 
 def speak_all(

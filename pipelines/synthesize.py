@@ -97,7 +97,7 @@ def run(config: Config) -> SynthesisSummary:
     settings, folder = config.synthesize, config.synthesis_dir
     voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
-    promote.check_wish(settings, voice)
+    promote.check_wish(config, voice)
     tasks = _tasks(config, voice, _sentences(config, voice))
     results = Results(folder)
     pending = results.pending(tasks)
@@ -117,13 +117,14 @@ def run(config: Config) -> SynthesisSummary:
 
 
 def _tasks(config: Config, voice: VoiceFiles, sentences: Sequence[tuple[str, str]]) -> list[Task]:
-    """Every sentence in every manner."""
+    """Every sentence in every manner; with true durations those only whose durations are known."""
     settings = config.synthesize
     true = evaluation_set.tokens(config.dataset_dir) if "true" in settings.durations else {}
     known: dict[Durations, dict[str, evaluation_set.Tokens]] = {"predicted": {}, "true": true}
     return [Task(utt_id, text, steps, settings.seed, settings.pace, voice.digest, sampler, settings.bf16,
                  *known[durations].get(utt_id, ((), ())))
-            for steps, sampler, durations in _manners(settings) for utt_id, text in sentences]  # fmt: skip
+            for steps, sampler, durations in _manners(settings) for utt_id, text in sentences
+            if durations == "predicted" or utt_id in true]  # fmt: skip
 
 
 def _manners(settings: SynthesizeConfig) -> Iterator[tuple[int, Sampler, Durations]]:
@@ -141,22 +142,24 @@ def _check_steps(settings: SynthesizeConfig, voice: VoiceFiles) -> None:
 
 
 def _sentences(config: Config, voice: VoiceFiles) -> list[tuple[str, str]]:
-    """(name, text) of everything to speak, each name once.
+    """(name, text) of everything to speak, each name once, the first `limit` of each source.
 
     Raises:
-        TextError: there is nothing to say.
+        TextError: there is nothing to say, or a name has two texts.
     """
     settings = config.synthesize
     if settings.text and settings.text_file:
         raise ConfigError("synthesize.text and synthesize.text-file are both given; wanted one of them")
     if settings.text:
         voice.frontend.words(settings.text)  # refused here, before anything is written
+    most, found = settings.limit or None, list[tuple[str, str]]()
+    if settings.text:
         found = [evaluation_set.named(settings.text)]
     elif settings.text_file:
-        found = evaluation_set.read(storage.absolute(settings.text_file))
-    else:
-        found = list(evaluation_set.held_out(config.dataset_dir))
-    return list(dict(found[: settings.limit or None]).items())
+        found = evaluation_set.distinct(evaluation_set.read(storage.absolute(settings.text_file)))[:most]
+    if settings.held_out or not found:
+        found = evaluation_set.with_held_out(config.dataset_dir, found, settings.limit)
+    return found
 
 
 # ----------------------------------------------------------------------------------------------------------- results
@@ -214,8 +217,9 @@ def write_report(config: Config, summary: SynthesisSummary) -> None:
         dataset=None,
         training=None,
         synthesis=tuple(entry.facts for entry in summary.steps),
-        sentences=tuple(collect.sentences(info, rows, summary.folder, _MOST_SENTENCES, config.synthesize.system)),
+        sentences=tuple(collect.sentences(info, rows, summary.folder, _MOST_SENTENCES, config.synthesize.systems)),
         quality=found,
+        rejects=tuple(dict.fromkeys(summary.rejects)),  # once, though it was tried in every manner
     )
     page = render(report)
     storage.write_bytes(storage.join(summary.folder, "report.html"), page.encode())

@@ -115,14 +115,58 @@ def test_the_anchor_meets_the_mask_of_bs1534_and_is_not_delayed(rate: int):
     assert decibels[frequencies >= 4_500].max() < -50
 
 
+def _synthesis(folder: Path, voices: dict[int, str]) -> Path:
+    """What the job leaves: a voice's files at some step counts."""
+    rows = [{"utt_id": stem, "wav": f"{steps}/{stem}.wav", "voice": voice}
+            for steps, voice in voices.items() for stem in STEMS]  # fmt: skip
+    for steps in voices:
+        _speak(folder / str(steps))
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    return folder
+
+
 def test_the_step_counts_of_a_synthesis_are_systems(tmp_path: Path):
-    rows = [{"utt_id": stem, "wav": f"{steps}/{stem}.wav"} for steps in (12, 6) for stem in STEMS]
-    for steps in (12, 6):
-        _speak(tmp_path / "synthesis" / str(steps))
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "synthesis" / "results.parquet")
-    output = tmp_path / "p.html"
-    assert main(["listening", "make", "--synthesis", str(tmp_path / "synthesis"), "-o", str(output)]) == 0
+    folder, output = _synthesis(tmp_path / "synthesis", {12: "v", 6: "v"}), tmp_path / "p.html"
+    assert main(["listening", "make", "--synthesis", str(folder), "-o", str(output)]) == 0
     assert read_key(str(tmp_path / "p.key.json")).roles == {"12-steps": "system", "6-steps": "system"}
+
+
+def test_the_sentences_of_a_synthesis_are_the_tests_and_a_system_may_have_more_but_not_fewer(tmp_path: Path, capsys):
+    folder, more = _synthesis(tmp_path / "synthesis", {6: "v"}), _speak(tmp_path / "more", (*STEMS, "LJ009-0009"))
+    words = ["listening", "make", "--synthesis", str(folder), "--reference", "studio", "-o", str(tmp_path / "p.html")]
+    assert main([*words, "--system", f"studio={more}"]) == 0
+    assert {clip.sentence for clip in read_key(str(tmp_path / "p.key.json")).clips.values()} == set(STEMS)
+    (tmp_path / "p.key.json").unlink()
+    capsys.readouterr()
+    assert main([*words, "--system", f"studio={_speak(tmp_path / 'fewer', STEMS[:1])}"]) == 1
+    assert "system studio: lacks 1 of 2 sentences (LJ001-0002)" in capsys.readouterr().err
+
+
+def test_two_voices_of_one_synthesis_are_refused_by_name_until_one_is_chosen(tmp_path: Path, capsys):
+    folder, output = _synthesis(tmp_path / "synthesis", {12: "a1" * 32, 6: "b2" * 32}), tmp_path / "p.html"
+    words = ["make", "--synthesis", str(folder), "-o", str(output)]
+    error = _fails_in_one_line(capsys, *words)
+    assert "holds a1a1a1a1a1a1 (2 files), b2b2b2b2b2b2 (2 files): wanted one voice; choose it with --voice" in error
+    assert "no voice begins with 'c'; a1a1a1a1a1a1" in _fails_in_one_line(capsys, *words, "--voice", "c")
+    assert not output.exists()
+    assert "name that too" in _fails_in_one_line(capsys, "make", "--voice", "b2", "--system", f"a={folder / '6'}")
+    assert main(["listening", *words, "--voice", "b2b2", "--tests", "mos"]) == 0
+    assert set(read_key(str(tmp_path / "p.key.json")).roles) == {"6-steps"}
+
+
+def test_the_page_does_not_tell_which_clips_are_reference_and_anchor(folders: Path, tmp_path: Path):
+    """Those that A/B lacks would be: by code, by bytes or by length."""
+    assert _make(folders, tmp_path / "p.html") == 0
+    sounds = json.loads(re.findall(r'id="sounds">({.*?})</script>', (tmp_path / "p.html").read_text())[0])
+    test = json.loads(re.findall(r'id="test">({.*?})</script>', (tmp_path / "p.html").read_text())[0])
+    mos, ab = ({code for trial in test[kind] for code in trial["codes"]} for kind in ("mos", "ab"))
+    assert (len(mos), len(ab), mos & ab) == (4 * 2, 2 * 2, set())
+    assert mos | ab == set(sounds)
+    assert len(set(sounds.values())) == len(sounds)
+    clips = read_key(str(tmp_path / "p.key.json")).clips
+    assert len({clips[code].seconds for code in sounds}) > len(sounds) / 2  # all of them are of the same 0.3 s
+    assert all(0.3 < clip.seconds < 0.56 for clip in clips.values())
+    assert sorted(clips[code].system for code in ab) == ["wavegrad-12"] * 2 + ["wavegrad-6"] * 2
 
 
 def test_make_refuses_in_one_line_and_writes_nothing(folders: Path, tmp_path: Path, capsys, monkeypatch):
@@ -414,6 +458,12 @@ def test_a_file_that_was_sent_twice_counts_once_and_a_changed_answer_is_the_late
         (("page1", "page2"), "answers to 2 pages: page1"),
         (("code_b,", ""), "lacks the columns code_b"),
         ((",4.0,2026-01-01T10:00:00Z", ""), "l0.csv:2: wanted 9 values"),
+        ((",4.0,", ",nan,"), "l0.csv:2: seconds 'nan', wanted a number, 0 or more"),
+        ((",4.0,", ",inf,"), "l0.csv:2: seconds 'inf', wanted"),
+        ((",4.0,", ",-1,"), "l0.csv:2: seconds '-1', wanted"),
+        ((",l0,", ",,"), "l0.csv:2: listener_id is empty"),
+        (("mos,1,a0,,4,", "ab,1,a0,a0,b,"), "l0.csv:10: codes 'a0' and 'a0' are no pair: wanted one sentence"),
+        (("mos,1,a0,,4,", "ab,1,a0,b1,b,"), "l0.csv:10: codes 'a0' and 'b1' are no pair"),
     ],
 )
 def test_edited_answers_are_refused_in_one_line(results: Path, capsys, change: tuple[str, str], named: str):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from wg2.evaluation.quality import estimate, quality
+from wg2.evaluation.scores import label, manner
 
 
 def row(utt_id: str, system: str, audio_s: float = 2.0, domain: str = "in-domain", **metrics: float | None) -> dict:
-    return {"utt_id": utt_id, "system": system, "audio_s": audio_s, "domain": domain, **metrics}
+    steps = int(system.split()[0]) if system.split()[0].isdigit() else None
+    return {"utt_id": utt_id, "system": system, "steps": steps, "audio_s": audio_s, "domain": domain, **metrics}
 
 
 def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
@@ -20,10 +22,20 @@ def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
     )  # fmt: skip
 
 
-def test_the_interval_is_the_same_every_time_and_holds_the_mean():
-    assert estimate([1.0, 2.0, 9.0]) == estimate([1.0, 2.0, 9.0])
-    found = estimate([1.0, 2.0, 9.0])
-    assert found.low < found.mean == 4.0 < found.high
+@pytest.mark.parametrize("files", [3, 4, 8, 40])
+def test_the_interval_holds_the_true_mean_nineteen_times_in_twenty_for_few_files_too(files: int):
+    rng, found = np.random.default_rng(11), []
+    for _ in range(2000):
+        it = estimate(rng.normal(0.3, 0.1, files))
+        found.append(it.low <= 0.3 <= it.high)
+    assert np.mean(found) == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_interval_of_skewed_errors_is_not_much_too_narrow():
+    """Word error rates: most sentences right, a few very wrong."""
+    rng = np.random.default_rng(12)
+    found = [estimate(rng.exponential(0.2, 20)) for _ in range(2000)]
+    assert np.mean([it.low <= 0.2 <= it.high for it in found]) > 0.90
 
 
 def test_one_value_is_its_own_interval_and_nothing_has_none():
@@ -69,14 +81,46 @@ def test_the_frontier_starts_at_the_fastest_and_leaves_out_what_has_no_speed():
         row("a", "50 steps", rtf=2.0, wer=0.2),
         row("a", "6 steps", rtf=0.3, wer=0.4),
     ]
-    assert [(name, rtf, it["wer"].mean) for name, rtf, it in quality(rows).points] == [
-        ("6 steps", 0.3, 0.4), ("50 steps", 2.0, 0.2)
+    found = quality(rows)
+    assert [(it.manner, it.steps, it.rtf, it.estimates["wer"].mean) for it in found.points] == [
+        ("ddpm", 6, 0.3, 0.4), ("ddpm", 50, 2.0, 0.2)
     ]  # fmt: skip
+    assert [(name, it["wer"].mean) for name, it in found.levels] == [("recording", 0.1)]
 
 
-def test_the_worst_sentence_comes_first_whatever_the_recognisers_trouble_with_recordings():
-    rows = [row("a", "recording", wer=0.9), row("a", "6 steps", wer=0.2), row("b", "50 steps", wer=0.1),
-            row("b", "6 steps", wer=0.5), row("c", "6 steps", wer=None)]  # fmt: skip
+@pytest.mark.parametrize(
+    ("sampler", "bf16", "folder", "wanted"),
+    [
+        ("ddpm", False, "6", "ddpm"),
+        ("unipc", False, "6-unipc", "unipc"),
+        ("ddpm", True, "6-bf16-true", "ddpm, bfloat16, true durations"),
+        ("dpm-solver", True, "6-dpm-solver-bf16", "dpm-solver, bfloat16"),
+    ],
+)
+def test_the_manner_of_a_label_is_what_it_says_beside_the_steps(sampler: str, bf16: bool, folder: str, wanted: str):
+    assert manner(label({"steps": 6, "sampler": sampler, "bf16": bf16, "wav": f"{folder}/a.wav"})) == wanted
+
+
+def test_systems_are_compared_on_the_sentences_that_all_of_them_have_and_the_count_is_told():
+    rows = [row("a", "recording", wer=0.1), row("a", "6 steps", wer=0.2, rtf=1.0),
+            row("b", "6 steps", wer=0.9, rtf=3.0), row("a", "Studio", wer=0.3)]  # fmt: skip
+    found = quality(rows)
+    assert [line[0].mean for _, line in found.tables[0].lines] == [0.1, 0.2, 0.3]
+    assert found.tables[0].counts == (1, 2)
+    assert found.points[0].estimates["wer"].mean == 0.2
+
+
+def test_systems_without_a_sentence_in_common_keep_their_figures_each_with_its_own_count():
+    (table, *_) = quality(
+        [row("a", "6 steps", wer=0.2), row("b", "Studio", wer=0.4), row("c", "Studio", wer=0.6)]
+    ).tables
+    assert [(line[0].mean, line[0].files) for _, line in table.lines] == [(0.2, 1), (0.5, 2)]
+    assert table.counts == (0,)
+
+
+def test_the_worst_sentence_comes_first_whatever_the_trouble_with_recordings_and_other_systems():
+    rows = [row("a", "recording", wer=0.9), row("a", "Studio", wer=1.2), row("a", "6 steps", wer=0.2),
+            row("b", "50 steps", wer=0.1), row("b", "6 steps", wer=0.5), row("c", "6 steps", wer=None)]  # fmt: skip
     assert quality(rows).worst == (("b", 0.5), ("a", 0.2))
 
 

@@ -1,14 +1,18 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import chromium
 
 from wg2.alignment import Interval
 from wg2.evaluation import report as report_room
+from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.pictures import Curve
+from wg2.evaluation.quality import quality
 from wg2.evaluation.report import DatasetFacts, Report, Sentence, Sound, SynthesisFacts, TrainingFacts, render
 
 RATE = 24_000
@@ -68,6 +72,45 @@ def test_the_page_tells_the_figures():
     page = render(_report())
     for figure in ("0.811", "0.424", "0.80", "0a1b2c", "wg2-demo, version 3", "0.250", "0.125", "38 (train 30", "C-7"):
         assert figure in page
+
+
+def test_the_page_says_how_many_sentences_could_not_be_spoken_and_why():
+    reasons = ("TextError: no word in '...'", "StorageError: <disk> full", "StorageError: <disk> gone")
+    rejects = tuple(zip(("u1", "u2", "u2"), reasons, strict=True))
+    page = render(replace(_report(), rejects=rejects))
+    assert "<strong>2</strong> sentences could not be spoken" in page
+    assert page.count("Why they were rejected") == 2, "of the data set, and of the synthesis"
+    assert "no word in &#39;...&#39;" in page
+    assert "&lt;disk&gt; full" in page
+    assert "could not be spoken" not in render(_report())
+
+
+SYSTEMS = {"recording": None, "1000 steps, unipc, true durations": 1000, "6 steps, unipc, true durations": 6}
+SCORED = tuple({"utt_id": name, "system": system, "steps": steps, "audio_s": 2.0, "domain": domain,
+                **dict.fromkeys([metric.name for metric in METRICS], 1234.5 + len(name))}
+               for system, steps in SYSTEMS.items()
+               for name, domain in (("a", "in-domain"), ("bb", "foreign")))  # fmt: skip
+WIDTHS = """(() => {
+  document.querySelectorAll('details').forEach(each => each.open = true);
+  return { page: document.documentElement.scrollWidth - window.innerWidth,
+    tables: [...document.querySelectorAll('table')].map(table => table.scrollWidth - table.parentElement.clientWidth),
+    scrolls: [...document.querySelectorAll('table')].every(
+      table => getComputedStyle(table.parentElement).overflowX === 'auto') }; })()"""
+
+
+def test_every_table_fits_a_desk_and_scrolls_by_itself_on_a_phone(tmp_path):
+    """With all metrics, of long names."""
+    page = tmp_path / "page.html"
+    page.write_text(render(replace(_report(), quality=quality(SCORED))), encoding="utf-8")
+    with chromium(tmp_path) as tab:
+        tab.open(page.as_uri())
+        tab.size(1280, 900)
+        desk = tab.evaluate(WIDTHS)
+        tab.size(390, 844, phone=True)
+        phone = tab.evaluate(WIDTHS)
+    assert len(desk["tables"]) == 5
+    assert max(desk["tables"]) <= 0
+    assert (desk["page"] <= 0, phone["page"], phone["scrolls"]) == (True, 0, True)
 
 
 def test_every_column_of_a_table_has_its_head():

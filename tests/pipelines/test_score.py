@@ -130,6 +130,31 @@ def test_copy_synthesis_beside_predicted_durations_has_the_recording_s_timing(bu
     assert "<td>3</td><td>ddpm</td><td>true</td>" in page
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_one_job_speaks_the_held_out_sentences_beside_a_text_and_copies_what_it_can(
+    bundled_corpus: Path, tmp_path: Path
+):
+    corpus = small_set.write_manifest(tmp_path, small_set.bundled_rows(bundled_corpus, tmp_path, 3))
+    recipe = replace(small_set.RECIPE, prepare=PrepareConfig(unit_utterances=4, val_fraction=0.3, test_fraction=0.3))
+    info = small_set.prepare(corpus, str(tmp_path / "set"), recipe)
+    (recorded,) = (row for row in small_set.rows(info) if row["split"] == "test")
+    (taken, *_) = (row for row in small_set.rows(info) if row["split"] == "train")
+    _write_sentences(tmp_path / "texts.parquet", {"foreign": FOREIGN, taken["utt_id"]: "Another text."})
+    flags = ["--dir", str(tmp_path / "run"), "--dataset", str(tmp_path / "set"), "--synthesize.metrics", "True",
+             "--synthesize.voice", str(tiny_voice.save(tmp_path / "voice")), "--synthesize.steps", "2",
+             "--synthesize.text-file", str(tmp_path / "texts.parquet"), "--synthesize.held-out", "True",
+             "--synthesize.durations", "predicted", "true"]  # fmt: skip
+    summary = synthesize.evaluate(load(flags))
+    spoken = [row["wav"] for row in summary.rows]
+    own, other = recorded["utt_id"], taken["utt_id"]
+    assert spoken == [f"2/{own}.wav", "2/foreign.wav", f"2/{other}.wav", f"2-true/{own}.wav"]
+    domains = {row["utt_id"]: (row["domain"], row["mcd"] is not None) for row in summary.scores if row["steps"]}
+    assert domains == {own: ("in-domain", True), "foreign": ("foreign", False), other: ("foreign", False)}
+    page = (tmp_path / "run/synthesis/report.html").read_text()
+    assert "</code>Another text." in page
+    assert taken["text"] not in page
+
+
 def test_a_second_run_scores_nothing_and_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys):
     def connect() -> None:
         raise AssertionError("Ray was started although there was nothing to do")
@@ -167,7 +192,7 @@ def test_a_real_browser_shows_the_tables_the_frontier_and_the_players(bench: Ben
         "": systems, "under 3.2 s": systems[1:3], "3.2-10 s": systems,
         "in-domain": systems, "foreign": systems[1:3],
     }  # fmt: skip
-    assert (seen["panels"], seen["injected"]) == (3, 0)
+    assert (seen["panels"], seen["injected"]) == (6, 0)
     assert seen["wider"] <= 0
     assert seen["drawn"] > 600
     assert (seen["audio"], seen["images"]) == (6, 6)
@@ -219,6 +244,25 @@ def test_a_champion_that_was_never_measured_on_these_files_is_an_error(refused: 
     with pytest.raises(ConfigError, match=r"speaker/3 was measured on 0 of these 4 files; run the same command with"):
         refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER)
     assert refused.champion() == 3
+
+
+def test_the_first_champion_is_made_by_a_condition_that_mentions_none(refused: Bench, tmp_path: Path, capsys):
+    client = open_client(refused.uri)
+    before = refused.champion()
+    client.delete_registered_model_alias("speaker", CHAMPION)
+    try:
+        with pytest.raises(ConfigError, match="speaker has no champion to compare with; make the first one by"):
+            refused.evaluate("models:/speaker/2", "--promote-if", BETTER, "--dir", str(tmp_path / "new"))
+        assert not (tmp_path / "new").exists(), "it was refused too late"
+        refused.evaluate("models:/speaker/2", "--promote-if", "dnsmos>=9")
+        assert "not promoted: models:/speaker/2 against no champion: dnsmos" in capsys.readouterr().out
+        refused.evaluate("models:/speaker/2", "--promote-if", "dnsmos>=0")
+        assert refused.champion() == 2
+        record = json.loads(_artifact(refused, find_version("models:/speaker/2", refused.uri).run_id,
+                                      "evaluation/promotion.json"))  # fmt: skip
+        assert (record["decision"], record["champion"]) == ("promoted", None)
+    finally:
+        client.set_registered_model_alias("speaker", CHAMPION, str(before))
 
 
 @pytest.mark.parametrize(

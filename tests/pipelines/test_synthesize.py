@@ -1,6 +1,7 @@
 """The job, in this process and on a Ray of this machine, with a voice of random weights."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import tiny_voice
+from killing import kill_with_its_ray, wait_until
 
 from pipelines import runtime, synthesize
+from pipelines.speaking import reset_peak, resident_mib
 from wg2.config import load
 from wg2.errors import CheckpointError, ConfigError, DatasetError, StorageError, TextError, TrackingError, Wg2Error
 
@@ -157,6 +160,73 @@ def test_a_users_lexicon_reaches_the_actors_and_its_words_are_spoken_again_when_
     assert run(tmp_path, *options, "--text.lexicon", str(own)).rows[0]["phones"][-4:] == ["W", "OW1", "G", "."]
 
 
+def test_the_peak_is_that_of_the_time_since_it_was_reset_and_not_of_all_before():
+    assert reset_peak()
+    before = resident_mib(peak=True)
+    held = bytearray(b"x" * 200 * 2**20)
+    assert resident_mib(peak=False) > before + 150
+    del held
+    assert resident_mib(peak=True) > before + 150
+    assert reset_peak()
+    assert resident_mib(peak=True) < before + 50
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_short_sentence_after_a_long_one_does_not_inherit_its_memory(run, tmp_path: Path):
+    path = tmp_path / "lines.txt"
+    path.write_text(f"{'Two birds sat on a wire and sang of the sea, ' * 60}they did.\nWhy not?\n")
+    flags = ["--synthesize.text-file", str(path), "--synthesize.steps", "2", "--synthesize.workers", "1"]
+    long, short = run(tmp_path, *flags).rows
+    assert long["audio_s"] > 20 * short["audio_s"]
+    assert short["peak_mib"] < long["peak_mib"] - 20
+
+
+IMPATIENT = """
+import sys
+from pipelines import speaking, synthesize
+from wg2.config import load
+speaking._SAVE_EVERY_S = 0.0  # every block is committed at once, so that a kill falls between two
+synthesize.run(load(sys.argv[1:]))
+"""
+MEASURED = {"wall_s", "rtf", "peak_mib", "node_id"}
+"""Columns that no two runs share."""
+
+
+def _committed(folder: Path) -> list[dict]:
+    path = folder / "synthesis/results.parquet"
+    rows = pq.read_table(path).to_pylist() if path.exists() else []
+    return [{name: value for name, value in row.items() if name not in MEASURED} for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_a_job_that_is_killed_in_the_middle_ends_in_the_same_bytes(run, voice: Path, tmp_path: Path):
+    text, once, killed = tmp_path / "lines.txt", tmp_path / "once", tmp_path / "killed"
+    text.write_text("".join(f"Bird {number} sat on wire {number + 1}.\n" for number in range(11, 19)) + "...\n")
+    flags = ["--synthesize.text-file", str(text), "--synthesize.steps", "12", "--synthesize.workers", "1",
+             "--synthesize.limit", "0"]  # fmt: skip
+    whole = run(once, *flags)
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "WG2_"))}
+    command = [sys.executable, "-c", IMPATIENT, "--dir", str(killed), "--synthesize.voice", str(voice), *flags]
+    driver = subprocess.Popen(command, env=own, cwd="/", start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        assert wait_until(lambda: len(_committed(killed)) >= 2 or driver.poll() is not None, 60)
+    finally:
+        kill_with_its_ray(driver)
+    kept = _committed(killed)
+    assert 2 <= len(kept) < whole.spoken == 8, "the kill came too late, or too early, to show anything"
+    times = {row["wav"]: (killed / "synthesis" / row["wav"]).stat().st_mtime_ns for row in kept}
+    resumed = run(killed, *flags)
+    assert (resumed.spoken, resumed.reused) == (8 - len(kept), len(kept))
+    assert {wav: (killed / "synthesis" / wav).stat().st_mtime_ns for wav in times} == times
+    sounds = [{name: data for name, data in _files(folder).items() if name.endswith((".wav", "rejects.parquet"))}
+              for folder in (killed, once)]  # fmt: skip
+    assert len(sounds[0]) == 9
+    assert sounds[0] == sounds[1]
+    assert _committed(killed) == _committed(once)
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
     path = tmp_path / "lines.txt"
@@ -178,6 +248,9 @@ def test_a_text_where_every_sentence_fails_is_an_error(run, tmp_path):
         (["--synthesize.text", "Birds.", "--synthesize.steps", "1"], ConfigError, "synthesize.steps"),
         (["--synthesize.text", "Birds.", "--synthesize.pace", "0"], ConfigError, "synthesize.pace"),
         (["--synthesize.text", "Birds.", "--synthesize.voice", "/nobody"], TrackingError, "/nobody"),
+        (["--synthesize.text", "Birds.", "--synthesize.durations", "true"], ConfigError, "add held-out True"),
+        (["--synthesize.text", "Birds.", "--synthesize.held-out", "True"], DatasetError, "no committed data set"),
+        (["--system", "A=x", "--system", "B"], ConfigError, "got 'B', wanted NAME=FOLDER"),
         ([], DatasetError, "no committed data set"),
     ],
 )
@@ -219,6 +292,11 @@ def test_a_text_file_that_is_no_text_is_refused(run: Run, tmp_path: Path, data: 
     path.write_bytes(data)
     with pytest.raises(TextError, match=named):
         run(tmp_path / "run", "--synthesize.text-file", str(path))
+
+
+@pytest.mark.parametrize("words", ["--system A=x B=y", "--system A=x --synthesize.system B=y"])
+def test_systems_may_follow_one_another_or_have_a_flag_each(words: str):
+    assert load(words.split()).synthesize.systems == ("A=x", "B=y")
 
 
 def test_the_driver_needs_no_torch(voice: Path, tmp_path: Path):

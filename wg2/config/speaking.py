@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import UseAppendAction, arg
 
 from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
@@ -25,6 +25,8 @@ class SynthesizeConfig:
     """Text to speak; default: the held-out sentences of the data set."""
     text_file: str = ""
     """File of sentences: text, one a line, or Parquet with a column `text` (and `utt_id`, if they have names)."""
+    held_out: bool = False
+    """Speak the data set's held-out sentences beside a text or a text file; without one they are spoken anyway."""
     durations: tuple[Durations, ...] = ("predicted",)
     """The voice's own durations, or the recordings' true ones (copy-synthesis, of held-out sentences only), or both."""
     steps: tuple[int, ...] = (1000, 50, 25, 12, 6)
@@ -33,7 +35,7 @@ class SynthesizeConfig:
     """The rules of a denoising step, each at every number of steps: DDPM ancestral (the paper's), DDIM,
     DPM-Solver++(2M), UniPC."""
     limit: int = 0
-    """Speak only the first N sentences; 0 speaks all."""
+    """Speak only the first N sentences of the text file, and of the held-out ones; 0 speaks all."""
     workers: int = 0
     """Synthesising actors; 0 takes one for each CPU of the cluster but one, at least one."""
     use_gpu: bool = False
@@ -48,10 +50,16 @@ class SynthesizeConfig:
     """Speed: 2.0 speaks twice as fast."""
     metrics: bool = False
     """Score what was spoken and the recordings, and write a report beside the audio."""
-    system: Annotated[tuple[str, ...], arg(aliases=("--system",))] = ()
-    """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences."""
+    system: Annotated[tuple[tuple[str, ...], ...], UseAppendAction, arg(aliases=("--system",))] = ()
+    """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences; several
+    after one another, or each with a flag of its own."""
     promote_if: Annotated[str, arg(aliases=("--promote-if",))] = ""
     """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """NAME=FOLDER of each other system, however many flags named them."""
+        return tuple(entry for entries in self.system for entry in entries)
 
     @property
     def scored(self) -> bool:
@@ -75,10 +83,11 @@ class SynthesizeConfig:
                 raise ConfigError(f"synthesize.{several}: got none, wanted one or more")
         if not 0 < self.pace < inf:
             raise ConfigError(f"synthesize.pace: got {self.pace}, wanted more than 0 (2.0 speaks twice as fast)")
-        if "true" in self.durations and (self.text or self.text_file or self.pace != 1.0):
+        foreign = bool(self.text or self.text_file) and not self.held_out
+        if "true" in self.durations and (foreign or self.pace != 1.0):
             raise ConfigError("synthesize.durations: the true ones are known of the data set's sentences only, at "
-                              "pace 1; leave out text, text-file and pace")  # fmt: skip
-        for entry in self.system:
+                              "pace 1; leave out text and text-file, or add held-out True; leave out pace")  # fmt: skip
+        for entry in self.systems:
             if not all(entry.partition("=")[::2]):
                 raise ConfigError(f"synthesize.system: got {entry!r}, wanted NAME=FOLDER")
         check_ranges("synthesize", self, dict.fromkeys(("limit", "workers", "seed"), (0, inf)))

@@ -20,6 +20,8 @@ INK = "#010203"
 """Stands for the page's text colour until the SVG is written."""
 BLUE, ORANGE = "#4c8bd6", "#e0782f"
 """Legible on both pages."""
+COLOURS = (BLUE, ORANGE, "#3d9b6a", "#a86ccb", "#c95b6d", "#8a8f55")
+"""Of the lines of one chart, as legible."""
 
 _WIDTH = 4.2  # inches: letters are still legible where a phone shows the chart as wide as its screen
 _BINS = 40
@@ -52,16 +54,38 @@ def svg(draw: Callable[[Axes], None], alt: str, size: tuple[float, float]) -> Ma
     return panels([draw], alt, size)
 
 
-def panels(draws: Sequence[Callable[[Axes], None]], alt: str, size: tuple[float, float]) -> Markup:
-    """An `<svg>` of charts side by side, one or more; `size` is that of them all, inches."""
+def panels(
+    draws: Sequence[Callable[[Axes], None]], alt: str, size: tuple[float, float], rows: int = 1, legend: bool = False
+) -> Markup:
+    """An `<svg>` of charts, one or more.
+
+    Args:
+        draws: row by row, each row as long.
+        alt: what they show, for who cannot see them.
+        size: of them all, inches.
+        rows: how many.
+        legend: name, below them, what has a label.
+    """
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt, "font.family": "sans-serif", "font.size": 11}):
         figure = Figure(figsize=size, layout="constrained")
-        for draw, axes in zip(draws, figure.subplots(1, len(draws), squeeze=False)[0], strict=True):
+        for draw, axes in zip(draws, figure.subplots(rows, len(draws) // rows, squeeze=False).flat, strict=True):
             draw(axes)
+        if legend:
+            _legend(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     # matplotlib escapes the text that it draws, so the drawing may enter the page as it is
     return Markup(_inline(buffer.getvalue()).replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1))
+
+
+def _legend(figure: Figure) -> None:
+    """Below the charts; a label that several of them have stands once."""
+    handles = {label: handle for axes in figure.axes
+               for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    made = figure.legend(list(handles.values()), list(handles), loc="outside lower left", ncols=min(3, len(handles)),
+                         frameon=False, labelcolor=INK)  # fmt: skip
+    for text in made.get_texts():
+        text.set_parse_math(False)
 
 
 def _inline(document: str) -> str:

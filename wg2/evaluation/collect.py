@@ -9,11 +9,12 @@ from wg2 import audio, storage
 from wg2.alignment import Interval
 from wg2.checkpoint import MetricRow
 from wg2.dataset.ledger import DatasetInfo
+from wg2.evaluation.evaluation_set import same_text
 from wg2.evaluation.pictures import Curve
 from wg2.evaluation.report import DatasetFacts, Sentence, Sound
 from wg2.evaluation.scores import files_of, label
 
-_COLUMNS = ["utt_id", "audio", "sampling_rate", "text", "phones", "durations", "words"]
+_COLUMNS = ["utt_id", "audio", "sampling_rate", "text", "text_norm", "phones", "durations", "words"]
 
 
 def dataset_facts(corpus: str, info: DatasetInfo) -> DatasetFacts:
@@ -44,15 +45,17 @@ def sentences(
     """Recording, synthesis and other systems side by side, the first `limit` sentences.
 
     Args:
-        info: the data set that has the recordings, if there is one; a sentence without one has synthesis only.
+        info: the data set that has the recordings, if there is one; a sentence without one, or whose text is not
+            the recording's, has synthesis only.
         results: rows of `wg2.evaluation.results`.
         folder: where their WAV files are.
         limit: at most so many.
         systems: NAME=FOLDER of each other system; FOLDER has ID.wav or ID.flac.
     """
     names = list(dict.fromkeys(str(row["utt_id"]) for row in results))[:limit]
-    recorded = {row["utt_id"]: row for uri in (info.shards if info else ()) for row in _read(uri, _COLUMNS, names)}
     spoken = {name: [row for row in results if row["utt_id"] == name] for name in names}
+    recorded = {row["utt_id"]: row for uri in (info.shards if info else ()) for row in _read(uri, _COLUMNS, names)
+                if same_text(spoken[row["utt_id"]][0]["text"], row)}  # fmt: skip
     others = {system: files_of(uri, names) for system, uri in (entry.split("=", 1) for entry in systems)}
     return [
         _sentence(name, recorded.get(name), [_spoken(row, folder) for row in spoken[name]],

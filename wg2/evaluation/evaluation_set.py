@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -73,6 +73,46 @@ def held_out(dataset: str) -> Iterator[tuple[str, str]]:
     """
     for row in _test_rows(_with_test(dataset), ["utt_id", "text_norm"]):
         yield row["utt_id"], row["text_norm"]
+
+
+def with_held_out(dataset: str, found: Iterable[tuple[str, str]], limit: int = 0) -> list[tuple[str, str]]:
+    """The test split, and after it other sentences; one that is in the split already is there once.
+
+    Args:
+        dataset: that has the split.
+        found: (name, text) of the others.
+        limit: take only so many of the split; 0 takes all.
+    Raises:
+        DatasetError: there is no data set, or no test split.
+        TextError: a sentence of another text has the name of one of the split.
+    """
+    own = {row["utt_id"]: row for row in _test_rows(_with_test(dataset), ["utt_id", "text", "text_norm"])}
+    others = [(name, text) for name, text in found if not (name in own and same_text(text, own[name]))]
+    split = [(name, row["text_norm"]) for name, row in own.items()]
+    distinct([*split, *others])  # a name that is taken is refused, whether it is within the limit or not
+    return [*split[: limit or None], *others]
+
+
+def distinct(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each name once.
+
+    Raises:
+        TextError: a name has two texts: they would be one file.
+    """
+    kept: dict[str, str] = {}
+    for name, text in found:
+        if _plain(kept.setdefault(name, text)) != _plain(text):
+            raise TextError(f"{name}: names two sentences, {kept[name]!r} and {text!r}; give one another utt_id")
+    return list(kept.items())
+
+
+def same_text(text: str, row: Mapping[str, Any]) -> bool:
+    """Whether a text is that of a data set's row (its `text` or `text_norm`), but for case and white space."""
+    return _plain(text) in (_plain(row["text"]), _plain(row["text_norm"]))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def tokens(dataset: str) -> dict[str, Tokens]:

@@ -8,8 +8,8 @@ parsed into a tree (`ast`) of which only these nodes are allowed, and no Python 
 """
 
 import ast
-import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from wg2.evaluation.metrics import METRICS
 
 CHAMPION = "champion"
 _LONGEST = 500
+_MOST = sys.float_info.max
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
@@ -50,13 +51,22 @@ def check(condition: str) -> ast.expr:
     return tree
 
 
+def mentions_champion(condition: str) -> bool:
+    """Whether a condition compares with the champion; one that does not can be judged without.
+
+    Raises:
+        ConfigError: what `check` refuses.
+    """
+    return any(isinstance(node, ast.Name) and node.id == CHAMPION for node in ast.walk(check(condition)))
+
+
 def judge(condition: str, candidate: Mapping[str, float], champion: Mapping[str, float]) -> Verdict:
     """Whether a candidate's means fulfil the condition.
 
     Args:
         condition: see above.
         candidate: mean of each metric of the candidate.
-        champion: the same of the champion, on the same sentences.
+        champion: the same of the champion, on the same sentences; empty where the condition does not mention it.
     Raises:
         ConfigError: what `check` refuses, a metric that was not measured, or a division by zero.
     """
@@ -126,7 +136,8 @@ def _check_number(node: ast.expr, condition: str) -> None:
 
 
 def _finite(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) in (int, float) and math.isfinite(node.value)  # type: ignore[arg-type]
+    """A number that a float can hold; an int of 400 digits is none, and `math.isfinite` would overflow at it."""
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) <= _MOST  # type: ignore[arg-type]
 
 
 def _refused(condition: str, why: str) -> ConfigError:

@@ -1,7 +1,10 @@
 """From the scores of files to the tables of a report: means with intervals, by system, length and origin.
 
-A row is a mapping with `utt_id`, `system` ('recording', '50 steps', another system's name), `audio_s`, `domain`
-('in-domain' or 'foreign') and the columns of `wg2.evaluation.metrics.METRICS`, any of which may be missing or None.
+A row is a mapping with `utt_id`, `system` ('recording', '50 steps', another system's name), `steps` (None of what the
+voice did not speak), `audio_s`, `domain` ('in-domain' or 'foreign') and the columns of
+`wg2.evaluation.metrics.METRICS`, any of which may be missing or None.
+
+Systems are compared on the same sentences: a mean is over those for which every system that has the metric has it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from wg2.evaluation.metrics import METRICS, Metric
+from wg2.evaluation.scores import manner
 
 Row = Mapping[str, Any]
 
@@ -21,7 +26,7 @@ DOMAINS = ("in-domain", "foreign")
 """Whether the data set holds the sentence, or it came from elsewhere."""
 RECORDING = "recording"
 """The system that is the human speaker."""
-_DRAWS = 2000
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class Estimate:
 
     Attributes:
         mean: of the files.
-        low: 2.5th percentile of the means of bootstrap samples.
-        high: 97.5th percentile.
+        low: lower end of Student's t interval; the mean itself of one file.
+        high: upper end.
         files: how many.
     """
 
@@ -55,6 +60,29 @@ class Table:
     metrics: tuple[Metric, ...]
     lines: tuple[tuple[str, tuple[Estimate | None, ...]], ...]
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Sentences that each column is over; 0 where its systems have none in common, and each has its own."""
+        columns = [{line[place].files for _, line in self.lines if line[place]} for place in range(len(self.metrics))]  # type: ignore[union-attr]
+        return tuple(min(files) if len(files) == 1 else 0 for files in columns)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A number of denoising steps in one manner, measured.
+
+    Attributes:
+        manner: sampler, precision and durations: 'ddpm', 'unipc, true durations'.
+        steps: of denoising.
+        rtf: median over the files.
+        estimates: by metric.
+    """
+
+    manner: str
+    steps: int
+    rtf: float
+    estimates: Mapping[str, Estimate]
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -62,37 +90,43 @@ class Quality:
 
     Attributes:
         tables: all files first, then each class of length and each origin, if there is more than one.
-        points: (system, RTF, estimates by metric) of each that has a real-time factor, the fastest first.
+        points: what the voice spoke and how fast, the fastest first.
+        levels: (system, estimates by metric) of what it did not speak: recordings, other systems.
         worst: (sentence, its highest word error rate over the voice's files), the worst first.
     """
 
     tables: tuple[Table, ...] = ()
-    points: tuple[tuple[str, float, Mapping[str, Estimate]], ...] = ()
+    points: tuple[Point, ...] = ()
+    levels: tuple[tuple[str, Mapping[str, Estimate]], ...] = ()
     worst: tuple[tuple[str, float], ...] = ()
 
 
-def estimate(values: Iterable[float], seed: int = 0) -> Estimate | None:
-    """Mean and 95 % interval by the bootstrap's percentiles (Efron, 1979); None of nothing.
+def estimate(values: Iterable[float]) -> Estimate | None:
+    """Mean and its 95 % interval by Student's t (1908); None of nothing.
+
+    The percentiles of a bootstrap would be far too narrow for few files: of four they hold the mean 4 times in 5.
 
     Args:
         values: one for each file; those that are not finite are left out.
-        seed: of the resampling.
     """
     found = np.array([value for value in values if np.isfinite(value)], dtype=np.float64)
     if not found.size:
         return None
-    draws = np.random.default_rng(seed).integers(found.size, size=(_DRAWS, found.size))
-    low, high = np.percentile(found[draws].mean(axis=1), (2.5, 97.5))
-    return Estimate(float(found.mean()), float(low), float(high), int(found.size))
+    mean, half = float(found.mean()), 0.0
+    if found.size > 1:
+        half = float(stdtrit(found.size - 1, (1 + _LEVEL) / 2) * found.std(ddof=1) / np.sqrt(found.size))
+    return Estimate(mean, mean - half, mean + half, int(found.size))
 
 
 def quality(rows: Sequence[Row]) -> Quality:
     """Everything that a report says of scored files, systems in the order in which they come."""
-    seconds = _seconds(rows)
+    if not rows:
+        return Quality()
+    seconds, whole = _seconds(rows), _table("", rows)
     lengths = _parts(rows, [(name, [row for row in rows if low <= seconds[row["utt_id"]] < high])
                             for name, low, high in LENGTHS])  # fmt: skip
     domains = _parts(rows, [(name, [row for row in rows if row["domain"] == name]) for name in DOMAINS])
-    return Quality((_table("", rows), *lengths, *domains) if rows else (), _points(rows), _worst(rows))
+    return Quality((whole, *lengths, *domains), _points(whole, rows), _levels(whole, rows), _worst(rows))
 
 
 def _seconds(rows: Sequence[Row]) -> dict[str, float]:
@@ -107,15 +141,28 @@ def _parts(rows: Sequence[Row], parts: Sequence[tuple[str, list[Row]]]) -> list[
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
-    metrics = tuple(metric for metric in METRICS if any(row.get(metric.name) is not None for row in rows))
-    return Table(title, metrics, tuple(
-        (system, tuple(of_metric(mine, metric.name) for metric in metrics)) for system, mine in _systems(rows)
-    ))  # fmt: skip
+    metrics = tuple(metric for metric in METRICS if any(_has(row, metric.name) for row in rows))
+    compared = [_comparable(rows, metric.name) for metric in metrics]
+    lines = [(system, tuple(of_metric([row for row in column if row["system"] == system], metric.name)
+                            for metric, column in zip(metrics, compared, strict=True)))
+             for system, _ in _systems(rows)]  # fmt: skip
+    return Table(title, metrics, tuple(lines))
+
+
+def _comparable(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows with a metric, of the sentences for which every system that has it has it; all if there is none."""
+    having = [row for row in rows if _has(row, metric)]
+    common = set.intersection(*({row["utt_id"] for row in mine} for _, mine in _systems(having)))
+    return [row for row in having if row["utt_id"] in common] or having
+
+
+def _has(row: Row, metric: str) -> bool:
+    return row.get(metric) is not None and bool(np.isfinite(row[metric]))
 
 
 def of_metric(rows: Iterable[Row], metric: str) -> Estimate | None:
     """The estimate of one metric over the rows that have it."""
-    return estimate(row[metric] for row in rows if row.get(metric) is not None)
+    return estimate(row[metric] for row in rows if _has(row, metric))
 
 
 def _systems(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -123,19 +170,30 @@ def _systems(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(name, [row for row in rows if row["system"] == name]) for name in names]
 
 
-def _points(rows: Sequence[Row]) -> tuple[tuple[str, float, Mapping[str, Estimate]], ...]:
-    points = []
+def _estimates(table: Table) -> dict[str, dict[str, Estimate]]:
+    """By system and metric."""
+    names = [metric.name for metric in table.metrics]
+    return {system: {name: it for name, it in zip(names, line, strict=True) if it} for system, line in table.lines}
+
+
+def _points(whole: Table, rows: Sequence[Row]) -> tuple[Point, ...]:
+    found, points = _estimates(whole), []
     for system, mine in _systems(rows):
-        speeds = [row["rtf"] for row in mine if row.get("rtf") is not None]
-        if speeds:
-            found = {metric.name: of_metric(mine, metric.name) for metric in METRICS}
-            points.append((system, float(np.median(speeds)), {name: it for name, it in found.items() if it}))
-    return tuple(sorted(points, key=lambda point: point[1]))
+        speeds, steps = [row["rtf"] for row in mine if _has(row, "rtf")], mine[0].get("steps")
+        if speeds and steps:
+            points.append(Point(manner(system), steps, float(np.median(speeds)), found[system]))
+    return tuple(sorted(points, key=lambda point: point.rtf))
+
+
+def _levels(whole: Table, rows: Sequence[Row]) -> tuple[tuple[str, Mapping[str, Estimate]], ...]:
+    spoken = {row["system"] for row in rows if row.get("steps")}
+    return tuple((system, found) for system, found in _estimates(whole).items() if system not in spoken)
 
 
 def _worst(rows: Sequence[Row]) -> tuple[tuple[str, float], ...]:
+    """Of what the voice spoke: that the recogniser misunderstands a recording or another system is none of its."""
     worst: dict[str, float] = {}
     for row in rows:
-        if row["system"] != RECORDING and row.get("wer") is not None:
+        if row.get("steps") and _has(row, "wer"):
             worst[row["utt_id"]] = max(row["wer"], worst.get(row["utt_id"], 0.0))
     return tuple(sorted(worst.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -16,6 +16,12 @@ from pocketsphinx import Decoder
 
 from wg2 import audio
 
+_SPELLINGS = {
+    "mr": "mister", "mrs": "missus", "missis": "missus", "dr": "doctor", "st": "street", "jr": "junior", "sr": "senior",
+    "mt": "mount", "ltd": "limited", "etc": "etcetera", "sgt": "sergeant", "rev": "reverend", "prof": "professor",
+    "capt": "captain", "ok": "okay", "grey": "gray", "til": "till",
+}  # fmt: skip
+
 SAMPLING_RATE = 16_000
 """What the acoustic model was trained on, Hz."""
 
@@ -50,5 +56,12 @@ class Recogniser:
             sampling_rate: Hz.
             words: what was to be said, one or more.
         """
-        wanted = " ".join(words).lower()
-        return float(jiwer.wer(wanted, " ".join(self.words(waveform, sampling_rate))))
+        return float(jiwer.wer(plain(words), plain(self.words(waveform, sampling_rate))))
+
+
+def plain(words: Sequence[str]) -> str:
+    """Words to compare, in lower case and one spelling: what sounds alike is understood, however it is written.
+
+    The recogniser's dictionary has 'mr' beside 'mister' and 'grey' beside 'gray', and writes either.
+    """
+    return " ".join(_SPELLINGS.get(word.rstrip("."), word) for word in " ".join(words).lower().split())

@@ -15,7 +15,7 @@ from wg2.alignment import Interval
 from wg2.evaluation.frontier import frontier_svg
 from wg2.evaluation.pages import data_uri, page
 from wg2.evaluation.pictures import Curve, loss_svg, spectrogram_png
-from wg2.evaluation.quality import RECORDING, Quality
+from wg2.evaluation.quality import Quality
 
 ZEROS_LOSS = 0.80
 """L1 of predicting no noise at all: the mean of |N(0, 1)| is sqrt(2 / pi)."""
@@ -121,6 +121,7 @@ class Report:
         sentences: to listen to; those of `quality.worst` come first, the worst at the top.
         note: put at the top; may be empty.
         quality: the metrics; empty where nothing was scored.
+        rejects: (sentence, reason) of each that could not be spoken.
     """
 
     title: str
@@ -130,6 +131,7 @@ class Report:
     sentences: tuple[Sentence, ...]
     note: str = ""
     quality: Quality = field(default_factory=Quality)
+    rejects: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,17 +163,10 @@ def render(report: Report) -> str:
         report=report,
         zeros=ZEROS_LOSS,
         curve=_curve(report.training.curves if report.training else ()),
-        frontier=_frontier(report.quality),
+        frontier=frontier_svg(report.quality.points, report.quality.levels),
         errors=dict(report.quality.worst),
         sentences=[_sentence(sentence) for sentence in _worst_first(report)],
     )
-
-
-def _frontier(quality: Quality) -> Markup:
-    recorded = [dict(zip((m.name for m in table.metrics), line, strict=True))
-                for table in quality.tables[:1] for name, line in table.lines if name == RECORDING]  # fmt: skip
-    levels = {name: value.mean for line in recorded for name, value in line.items() if value}
-    return frontier_svg(quality.points, levels)
 
 
 def _worst_first(report: Report) -> list[Sentence]:

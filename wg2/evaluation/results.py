@@ -49,7 +49,8 @@ RESULT_SCHEMA = pa.schema([
     ("node_id", pa.string()),
 ])  # fmt: skip
 """One file: `wav` is relative to the folder, `num_frames` is sum(durations), `rtf` is wall_s / audio_s,
-`peak_mib` the most memory that its actor ever had, MiB."""
+`peak_mib` the most memory that its actor had while it was spoken, with the voice and all libraries, MiB (null where the
+system does not tell)."""
 
 _REJECTS = REJECT_SCHEMA.append(pa.field("key", pa.string())).append(pa.field("wav", pa.string()))
 _REMEDY = "delete it, and its sentences are spoken again"

@@ -17,8 +17,10 @@ from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.results import durations_of
 from wg2.evaluation.tables import read_rows, write_rows
 
-_VERSION = 2  # of the metrics' definitions: another one, and everything is scored again
+_VERSION = 3  # of the metrics' definitions: another one, and everything is scored again
 _REMEDY = "delete it, and the files are scored again"
+_PLAIN = "ddpm"  # the paper's sampler, which labels do not name
+_NO_SAMPLER = ("bfloat16", "true durations")
 
 SCORE_SCHEMA = pa.schema([
     ("key", pa.string()),
@@ -107,8 +109,15 @@ class Scores:
 
 def label(row: Mapping[str, Any]) -> str:
     """What a page calls the system of a row of results: '50 steps, unipc, true durations'."""
-    rule = ("" if row["sampler"] == "ddpm" else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
+    rule = ("" if row["sampler"] == _PLAIN else f", {row['sampler']}") + ", bfloat16" * bool(row["bf16"])
     return f"{row['steps']} steps{rule}{', true durations' if durations_of(row) == 'true' else ''}"
+
+
+def manner(system: str) -> str:
+    """What a `label` says beside the number of steps: 'ddpm', 'unipc, true durations'."""
+    rest = [part for part in system.split(", ")[1:] if part]
+    plain = not rest or rest[0] in _NO_SAMPLER
+    return ", ".join([_PLAIN] * plain + rest)
 
 
 def files_of(folder: str, utt_ids: Iterable[str]) -> dict[str, str]:

@@ -63,6 +63,19 @@ class Version:
             for name, value in tags.items():
                 open_client(self.uri).set_model_version_tag(self.name, str(self.number), name, value[:TAG_LENGTH])
 
+    def holder(self, alias: str) -> "Version | None":
+        """The version of the same model that an alias points at; None where no one has it.
+
+        Raises:
+            TrackingError: the server cannot be reached or refuses.
+        """
+        with one_line(self.uri):
+            client = open_client(self.uri)
+            number = client.get_registered_model(self.name).aliases.get(alias)
+            if number is None:
+                return None
+            return Version(self.uri, self.name, int(number), str(client.get_model_version(self.name, number).run_id))
+
     def take(self, alias: str) -> None:
         """Let an alias point at this version.
 

@@ -223,3 +223,17 @@ def test_a_clip_of_another_rate_is_brought_to_the_references(speech):
     found = comparison(Clip(waveform, rate, TOKENS), faster)
     assert found["mcd"] < 0.5
     assert found["log_f0_rmse"] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heard"),
+    [
+        (("mister", "smith"), ("mr", "smith")),
+        (("missus", "smith"), ("mrs", "smith")),
+        (("Doctor", "smith"), ("dr.", "smith")),
+        (("mr", "grey"), ("mister", "gray")),
+    ],
+)
+def test_a_word_that_the_recogniser_writes_otherwise_is_no_error(wanted: tuple[str, ...], heard: tuple[str, ...]):
+    assert error_rates(wanted, heard) == {"wer": 0.0, "cer": 0.0}
+    assert error_rates(wanted, (*heard[:1], "brown"))["wer"] == 0.5

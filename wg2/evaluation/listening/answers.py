@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, nan
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -137,13 +138,30 @@ def _answer(row: Mapping[str, str], where: str, key: Key) -> Answer:
         raise ListeningError(f"{where}: test '{kind}', wanted one of {', '.join(RATINGS)}")
     if rating not in RATINGS[kind]:
         raise ListeningError(f"{where}: rating '{rating}', wanted one of {', '.join(RATINGS[kind])}")
-    codes = [row["code_a"], row["code_b"]] if kind == "ab" else [row["code_a"]]
+    if not row["listener_id"].strip():
+        raise ListeningError(f"{where}: listener_id is empty, wanted who answered; was the file edited?")
+    return Answer(row["listener_id"], kind, _clips(row, where, key), rating, _seconds(row, where), row["time"])
+
+
+def _clips(row: Mapping[str, str], where: str, key: Key) -> tuple[Clip, ...]:
+    """What was heard: one clip, or two of one sentence."""
+    codes = [row["code_a"], row["code_b"]] if row["test"] == "ab" else [row["code_a"]]
     for code in codes:
         if code not in key.clips:
             raise ListeningError(f"{where}: code '{code}' is not in the key of page {key.page_id}; "
                                  "was the file edited, or is it the key of another page?")  # fmt: skip
+    clips = tuple(key.clips[code] for code in codes)
+    if len({clip.sentence for clip in clips}) > 1 or len({clip.system for clip in clips}) < len(clips):
+        raise ListeningError(f"{where}: codes '{codes[0]}' and '{codes[1]}' are no pair: wanted one sentence of two "
+                             "systems; was the file edited?")  # fmt: skip
+    return clips
+
+
+def _seconds(row: Mapping[str, str], where: str) -> float:
     try:
         seconds = float(row["seconds"])
     except ValueError:
-        raise ListeningError(f"{where}: seconds '{row['seconds']}', wanted a number") from None
-    return Answer(row["listener_id"], kind, tuple(key.clips[code] for code in codes), rating, seconds, row["time"])
+        seconds = nan
+    if not 0 <= seconds < inf:
+        raise ListeningError(f"{where}: seconds '{row['seconds']}', wanted a number, 0 or more")
+    return seconds

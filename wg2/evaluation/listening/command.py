@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wg2.errors import ListeningError
@@ -31,7 +32,10 @@ def _add_make(actions: Any) -> None:
     make.add_argument("--system", action="append", default=[], metavar="NAME=FOLDER",
                       help="WAV or FLAC files of one system, one a sentence, named alike; may be repeated")  # fmt: skip
     make.add_argument("--synthesis", default="", metavar="FOLDER",
-                      help="what pipelines/synthesize.py left: systems by step count, called 12-steps")  # fmt: skip
+                      help="what pipelines/synthesize.py left: systems by step count, called 12-steps; its sentences "
+                      "are the test's, whatever more other systems have")  # fmt: skip
+    make.add_argument("--voice", default="", metavar="DIGEST",
+                      help="of a --synthesis of several voices, the one whose digest begins so")  # fmt: skip
     make.add_argument("--reference", default="", metavar="NAME", help="this system is the hidden reference")
     make.add_argument("--anchor", metavar="NAME",
                       help="this system is the anchor; lowpass-3.5kHz makes the low anchor of ITU-R BS.1534 of the "
@@ -74,8 +78,12 @@ def _systems(arguments: argparse.Namespace) -> "list[System]":
         if not (name and folder):
             raise ListeningError(f"--system {given}: wanted NAME=FOLDER")
         systems.append(folder_system(name, folder))
+    if arguments.voice and not arguments.synthesis:
+        raise ListeningError("--voice: chooses among the voices of a --synthesis; name that too, or leave it out")
     if arguments.synthesis:
-        systems += synthesis_systems(arguments.synthesis)
+        spoken = synthesis_systems(arguments.synthesis, arguments.voice)
+        asked = frozenset.union(*(system.sentences for system in spoken))
+        systems = [replace(system, sentences=system.sentences & asked) for system in systems] + spoken
     if not systems:
         raise ListeningError("no system was named; wanted --system NAME=FOLDER or --synthesis FOLDER")
     return systems

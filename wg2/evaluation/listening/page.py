@@ -2,7 +2,8 @@
 
 The page is one HTML file with its sounds inside (16-bit FLAC, as Chromium, Firefox and Safari play): it can be mailed,
 put on any web server or opened from a disk, and it reaches nothing outside itself. It knows clips and sentences by
-codes only; the key, beside it, stays with whoever runs the test.
+codes only; the key, beside it, stays with whoever runs the test. What is heard in A/B is stored again under codes of
+its own, dithered and as long as nothing else: else the clips that A/B lacks would be seen to be reference and anchor.
 """
 
 import base64
@@ -11,12 +12,14 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from wg2 import audio, storage
 from wg2.errors import ListeningError
@@ -26,6 +29,8 @@ MAX_MB = 64
 """Largest page (10^6 bytes): phones hold it in memory twice."""
 LOW_PASS, NO_ANCHOR = "lowpass-3.5kHz", "none"
 _KINDS = ("mos", "ab")
+_TAIL_S = 0.25
+"""Up to so much near silence makes the lengths of clips tell nothing, seconds."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,16 @@ def make_page(systems: Sequence[System], design: Design, output: str) -> Key:
     roles = _roles([system.name for system in systems], design)
     pairs = _pairs(roles, design)
     sentences = choose_sentences(systems, design.sentences, design.common)
-    wanted = [name for name in roles if "mos" in design.tests or any(name in pair for pair in pairs)]
-    sounds, clips = _encode(systems, sentences, wanted, design)
-    trials = _trials(clips, sentences, pairs, design)
+    heard = _heard(roles, pairs, design)
+    wanted = [name for name in roles if any(name in names for names in heard.values())]
+    sounds, codes = _encode(systems, sentences, heard, design)
+    trials = _trials(codes, sentences, pairs)
     page_id = secrets.token_hex(4)
     page = _render(page_id, sounds, trials, len(sentences), design)
     listened = min(design.per_listener or len(sentences), len(sentences))
     count = sum(len(of_kind) for of_kind in trials.values()) * listened // len(sentences)
-    key = Key(page_id, {name: roles[name] for name in wanted}, clips, count, _processing(roles))
+    clips = {code: clip for of_kind in codes.values() for code, clip in of_kind.items()}
+    key = Key(page_id, {name: roles[name] for name in wanted}, clips, count, _processing(roles, len(heard) > 1))
     storage.write_bytes(key_path(output), json.dumps(asdict(key), indent=1, sort_keys=True).encode())
     storage.write_bytes(output, page)
     return key
@@ -146,45 +153,60 @@ def _pairs(roles: Mapping[str, str], design: Design) -> list[tuple[str, str]]:
     return pairs
 
 
+def _heard(roles: Mapping[str, str], pairs: Sequence[tuple[str, str]], design: Design) -> dict[str, tuple[str, ...]]:
+    """The systems of each test that is asked."""
+    mos = tuple(roles) if "mos" in design.tests else ()
+    ab = tuple(name for name in roles if any(name in pair for pair in pairs))
+    return {kind: names for kind, names in (("mos", mos), ("ab", ab)) if names}
+
+
 def _encode(
-    systems: Sequence[System], sentences: Sequence[str], wanted: Sequence[str], design: Design
-) -> tuple[dict[str, str], dict[str, Clip]]:
-    """The sounds (base64 of FLAC) and what they are, by code; in the order of the codes, which is no order."""
+    systems: Sequence[System], sentences: Sequence[str], heard: Mapping[str, Sequence[str]], design: Design
+) -> tuple[dict[str, str], dict[str, dict[str, Clip]]]:
+    """The sounds (base64 of FLAC) by code, in the order of the codes, which is no order; by test, what they are."""
     sounds: dict[str, str] = {}
-    clips: dict[str, Clip] = {}
+    clips: dict[str, dict[str, Clip]] = {kind: {} for kind in heard}
     size = 0
-    for sentence in sentences:
-        for name in wanted:
-            data, seconds = _flac(systems, name, sentence, design)
+    for sentence, (kind, names) in product(sentences, heard.items()):
+        for name in names:
+            data, seconds = _flac(systems, name, sentence, design, disguised=len(heard) > 1)
             code = secrets.token_hex(5)
-            sounds[code], clips[code] = base64.b64encode(data).decode(), Clip(name, sentence, round(seconds, 3))
+            sounds[code], clips[kind][code] = base64.b64encode(data).decode(), Clip(name, sentence, round(seconds, 3))
             size += len(sounds[code])
             if size > MAX_MB * 1e6:
-                raise ListeningError(f"the page would be over {MAX_MB} MB: {len(sentences)} sentences of {len(wanted)} "
+                raise ListeningError(f"the page would be over {MAX_MB} MB: {len(sentences)} sentences of {len(names)} "
                                      "systems are too many; take fewer with --sentences")  # fmt: skip
     return {code: sounds[code] for code in sorted(sounds)}, clips
 
 
-def _flac(systems: Sequence[System], name: str, sentence: str, design: Design) -> tuple[bytes, float]:
+def _flac(systems: Sequence[System], name: str, sentence: str, design: Design, disguised: bool) -> tuple[bytes, float]:
     by_name = {system.name: system for system in systems}
     made = name not in by_name
     clip, rate = waveform(by_name[design.reference if made else name], sentence)
     if made:
         clip = at_loudness(low_pass(clip, rate), rate, f"{name}/{sentence}")
+    clip = _disguise(clip, rate) if disguised else clip
     return audio.encode_flac(clip, rate), len(clip) / rate
 
 
+def _disguise(clip: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """`clip` [S] with a dither of one step of 16 bits (TPDF) and up to `_TAIL_S` of near silence after it."""
+    rng = np.random.default_rng(secrets.randbits(64))
+    longer = np.pad(clip, (0, int(rng.integers(1, int(_TAIL_S * rate)))))
+    return (longer + rng.triangular(-1, 0, 1, len(longer)) / 2**15).astype(np.float32)
+
+
 def _trials(
-    clips: Mapping[str, Clip], sentences: Sequence[str], pairs: Sequence[tuple[str, str]], design: Design
+    codes: Mapping[str, Mapping[str, Clip]], sentences: Sequence[str], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, list[dict[str, Any]]]:
     """The trials of each test by codes; sorted by them, so that their place tells nothing."""
-    code = {(clip.system, clip.sentence): code for code, clip in clips.items()}
+    code = {(clip.system, clip.sentence): code for code, clip in codes.get("ab", {}).items()}
     number = {name: index for index, name in enumerate(secrets.SystemRandom().sample(sentences, len(sentences)))}
-    mos = [{"sentence": number[clip.sentence], "codes": [name]} for name, clip in clips.items()]
+    mos = [{"sentence": number[clip.sentence], "codes": [name]} for name, clip in codes.get("mos", {}).items()]
     ab = [{"sentence": number[sentence], "codes": sorted([code[first, sentence], code[second, sentence]])}
           for first, second in pairs for sentence in sentences]  # fmt: skip
-    trials = {"mos": mos if "mos" in design.tests else [], "ab": ab}
-    return {kind: sorted(of_kind, key=lambda trial: str(trial["codes"])) for kind, of_kind in trials.items()}
+    return {kind: sorted(of_kind, key=lambda trial: str(trial["codes"])) for kind, of_kind in
+            (("mos", mos), ("ab", ab))}  # fmt: skip
 
 
 def _render(
@@ -215,6 +237,7 @@ def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _processing(roles: Mapping[str, str]) -> str:
+def _processing(roles: Mapping[str, str], disguised: bool) -> str:
     made = f"; {LOW_PASS}: the reference without what is above {ANCHOR_HZ} Hz (BS.1534)" if LOW_PASS in roles else ""
-    return f"mono, {LUFS:g} LUFS (BS.1770), FLAC with 16 bits{made}"
+    tail = f", dithered, with up to {_TAIL_S:g} s of silence at the end" * disguised
+    return f"mono, {LUFS:g} LUFS (BS.1770), FLAC with 16 bits{tail}{made}"

@@ -4,6 +4,7 @@ Shapes: S samples.
 """
 
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ ANCHOR_HZ, ANCHOR_STOP_HZ, ANCHOR_STOP_DB = 3_500, 4_000, 60.0
 """Pass band, stop band and its attenuation of the low anchor, after the one of ITU-R BS.1534: what is above
 3.5 kHz is taken away, here by 60 dB from 4 kHz on."""
 _SUFFIXES = (".wav", ".flac")
-_NAMED = 3
+_NAMED, _DIGITS = 3, 12
 
 
 @dataclass(frozen=True)
@@ -58,23 +59,36 @@ def folder_system(name: str, folder: str) -> System:
     return System(name, frozenset(files), lambda sentence: storage.read_bytes(files[sentence]))
 
 
-def synthesis_systems(folder: str) -> list[System]:
+def synthesis_systems(folder: str, voice: str = "") -> list[System]:
     """One system for each step count and sampler that pipelines/synthesize.py left in a folder.
 
+    Args:
+        folder: of the results.
+        voice: how the digest of the wanted voice begins; empty where there is one voice.
     Raises:
-        ListeningError: it has no results, or they are damaged.
+        ListeningError: it has no results, they are damaged or of several voices, or none is of this voice.
     """
     uri = storage.join(folder, "results.parquet")
     try:
-        rows = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=["utt_id", "wav"]).to_pylist()
+        rows = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=["utt_id", "wav", "voice"]).to_pylist()
     except (pa.ArrowException, StorageError) as error:
         raise ListeningError(f"{uri}: cannot be read ({error}); run pipelines/synthesize.py first") from error
-    files: dict[str, dict[str, str]] = {}
-    for row in rows:
-        files.setdefault(row["wav"].split("/")[0], {})[row["utt_id"]] = storage.join(folder, row["wav"])
-    if not files:
+    if not rows:
         raise ListeningError(f"{uri}: holds no row; run pipelines/synthesize.py first")
+    files: dict[str, dict[str, str]] = {}
+    for row in _of_one_voice(uri, rows, voice):
+        files.setdefault(row["wav"].split("/")[0], {})[row["utt_id"]] = storage.join(folder, row["wav"])
     return [System(f"{name}-steps", frozenset(of), partial(_read_one, of)) for name, of in sorted(files.items())]
+
+
+def _of_one_voice(uri: str, rows: Sequence[dict[str, str]], voice: str) -> list[dict[str, str]]:
+    counts = Counter(row["voice"] for row in rows)
+    chosen = [digest for digest in counts if digest.startswith(voice)]
+    if len(chosen) != 1:
+        there = ", ".join(f"{digest[:_DIGITS]} ({count} files)" for digest, count in sorted(counts.items()))
+        raise ListeningError(f"{uri}: {'holds' if chosen else f'no voice begins with {voice!r};'} {there}: wanted one "
+                             "voice; choose it with --voice, or speak each into a --dir of its own")  # fmt: skip
+    return [row for row in rows if row["voice"] == chosen[0]]
 
 
 def _read_one(files: dict[str, str], sentence: str) -> bytes:

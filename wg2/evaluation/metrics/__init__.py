@@ -33,7 +33,7 @@ METRICS = (
     Metric("lsd_4_8", "LSD 4-8 kHz", "dB"),
     Metric("lsd_8_12", "LSD 8-12 kHz", "dB"),
     Metric("duration_error", "duration error", "frames"),
-    Metric("rtf", "RTF"),
+    Metric("rtf", "RTF (mean)"),
     Metric("peak_mib", "peak memory", "MiB"),
 )
 """All of them, in the order of the tables."""

@@ -1,8 +1,8 @@
 """Word and character error rates of what the embedded recogniser hears.
 
 WER = (substitutions + deletions + insertions) / words wanted, by the cheapest alignment (Levenshtein distance); CER is
-the same over characters, spaces included. Both by `jiwer`. The recogniser errs too: read them beside the recordings'
-own. Insertions can take either above 1.
+the same over characters, spaces included. Both by `jiwer`, over one spelling of 'mister' and 'mr' and the like. The
+recogniser errs too: read them beside the recordings' own. Insertions can take either above 1.
 
 Shapes: S samples.
 """
@@ -13,7 +13,7 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from wg2.evaluation.recognise import Recogniser
+from wg2.evaluation.recognise import Recogniser, plain
 
 
 def error_rates(wanted: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
@@ -23,7 +23,7 @@ def error_rates(wanted: Sequence[str], heard: Sequence[str]) -> dict[str, float]
         wanted: words that were to be said, one or more.
         heard: words that were understood, perhaps none.
     """
-    target, hypothesis = " ".join(wanted).lower(), " ".join(heard).lower()
+    target, hypothesis = plain(wanted), plain(heard)
     return {"wer": float(jiwer.wer(target, hypothesis)), "cer": float(jiwer.cer(target, hypothesis))}
 
 
