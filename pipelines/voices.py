@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 _FACTS = "voice.json"
 _FILES = (_FACTS, "model.safetensors")
+_CACHED_SHAPES = 128
+"""Convolutions that oneDNN keeps prepared, each for one length: sentences have all lengths, and its own 1024 take 250 MB
+for nothing (docs/LOG.md)."""
 _WARM_UP_PHONES, _WARM_UP_FRAMES = 8, 20
 
 
@@ -108,6 +112,7 @@ def open_voice(files: dict[str, bytes], settings: SynthesizeConfig | BookConfig)
         files: of the voice folder, by name.
         settings: on what, and how, to compute.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_CACHED_SHAPES))  # read when torch first computes
     from wg2 import load_voice
 
     with tempfile.TemporaryDirectory(prefix="wg2-voice-") as place:
