@@ -27,8 +27,8 @@ T = TypeVar("T")
 _FACTS = "voice.json"
 _FILES = (_FACTS, "model.safetensors")
 _CACHED_SHAPES = 128
-"""Convolutions that oneDNN keeps prepared, each for one length: sentences have all lengths, and its own 1024 take 250 MB
-for nothing (docs/LOG.md)."""
+"""Operations that oneDNN keeps prepared, each for one length. Sentences have all lengths: its own 1024 take 250 MB for
+nothing (docs/LOG.md)."""
 _WARM_UP_PHONES, _WARM_UP_FRAMES = 8, 20
 
 
