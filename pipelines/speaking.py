@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from pipelines import runtime
 from pipelines.pool import finish_blocks
-from pipelines.voices import VoiceFiles, open_voice, pool_size, starter, together
+from pipelines.voices import VoiceFiles, give_back_memory, open_voice, pool_size, starter, together
 from wg2 import storage
 from wg2.config import SynthesizeConfig
 from wg2.evaluation.results import Results, Task, rejection
@@ -46,7 +46,9 @@ class SpeakingWorker:
         The voice is loaded by the first call: an error in an actor's constructor would be a death without a reason.
         """
         self._voice = self._voice or open_voice(self._files.files, self._settings)
-        return [row for tasks in together(block, self._settings) for row in self._rows(tasks)]
+        rows = [row for tasks in together(block, self._settings) for row in self._rows(tasks)]
+        give_back_memory()
+        return rows
 
     def _rows(self, tasks: Sequence[Task]) -> list[Row]:
         try:
