@@ -193,6 +193,10 @@ def test_a_cover_that_moves_is_written(spoken_book, tmp_path: Path):
     frames = [Image.new("RGB", (60, 80), colour) for colour in ("teal", "red")]
     frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
     write_m4b(f"{tmp_path}/birds.m4b", replace(spoken_book.book, cover=stream.getvalue()), spoken_book.chapters)
+    with av.open(f"{tmp_path}/birds.m4b") as book:
+        (picture,) = book.streams.video
+        assert picture.disposition & av.stream.Disposition.attached_pic
+        assert bytes(next(book.demux(picture))).startswith(b"\x89PNG")
 
 
 def lag(decoded: np.ndarray, original: np.ndarray) -> int:
