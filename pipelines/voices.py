@@ -98,7 +98,7 @@ def together(lines: Sequence[T], settings: SynthesizeConfig | BookConfig) -> Ite
 def give_back_memory() -> None:
     """Return what is free to the system, after a block.
 
-    Sentences of every length leave holes in the heap that no later one fits: without this a worker grew by 150 MiB in
+    Sentences of every length leave holes in the heap that no later one fits: without this a worker grew by 100 MiB in
     an hour of speech (docs/LOG.md). Only glibc can do it, and only there does it happen.
     """
     with contextlib.suppress(OSError, AttributeError):
