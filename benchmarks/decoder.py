@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from wg2 import config
-from wg2.model.decoder import Decoder, DecoderCache
+from wg2.model.wavegrad import WaveGradCache, WaveGradDecoder
 from wg2.model.receptive_field import macs_per_second
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "model"))
@@ -51,14 +51,14 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
-    channels = settings.model.encoder.channels
-    decoder = Decoder(settings.model.decoder, channels).to(device).eval().requires_grad_(False)
+    channels = settings.model.blstm.channels
+    decoder = WaveGradDecoder(settings.model.wavegrad, channels).to(device).eval().requires_grad_(False)
     inputs = make_inputs(decoder, channels, arguments, settings.audio.sampling_rate, device)
     audio_s = inputs.noisy.numel() / settings.audio.sampling_rate
-    plain = PlainDecoder(settings.model.decoder, decoder.state_dict())
+    plain = PlainDecoder(settings.model.wavegrad, decoder.state_dict())
     with torch.inference_mode():
         run_plain = lambda: plain(inputs.noisy, inputs.level, inputs.features)  # noqa: E731
-        wanted = exact(settings.model.decoder, decoder, inputs)
+        wanted = exact(settings.model.wavegrad, decoder, inputs)
         variants, plain_s = {}, []
         for name, dtype, compiled in wanted_variants(arguments):
             run = prepare(decoder, inputs, dtype, compiled, "reduce-overhead" if device.type == "cuda" else "default")
@@ -70,7 +70,7 @@ def main() -> None:
     plain_error = deviation(plain_result, wanted)["error"]
     nothing = {"s": statistics.median(plain_s) / audio_s, "ratio": 1.0}
     best = min([v for v in variants.values() if v["within_bound"]], key=lambda v: v["s"], default=nothing)
-    gmac = macs_per_second(settings.model.decoder, channels, settings.audio.sampling_rate) / 1e9
+    gmac = macs_per_second(settings.model.wavegrad, channels, settings.audio.sampling_rate) / 1e9
     print(json.dumps({
         "benchmark": "decoder", "config": arguments.config, "device": device_name(device),
         "threads": torch.get_num_threads(), "seconds_of_audio": audio_s, "gmac_per_s": round(gmac, 2),
@@ -99,7 +99,7 @@ def wanted_variants(arguments: argparse.Namespace) -> list[tuple[str, torch.dtyp
 
 
 def make_inputs(
-    decoder: Decoder, channels: int, arguments: argparse.Namespace, rate: int, device: torch.device
+    decoder: WaveGradDecoder, channels: int, arguments: argparse.Namespace, rate: int, device: torch.device
 ) -> Inputs:
     frames = max(1, round(arguments.seconds * rate / decoder.samples_per_frame))
     noisy = torch.randn(arguments.rows, frames * decoder.samples_per_frame, device=device)
@@ -107,13 +107,13 @@ def make_inputs(
     return Inputs(noisy, level, torch.randn(arguments.rows, frames, channels, device=device))
 
 
-def prepare(decoder: Decoder, inputs: Inputs, dtype: torch.dtype, compiled: bool, mode: str) -> Callable[[], Tensor]:
+def prepare(decoder: WaveGradDecoder, inputs: Inputs, dtype: torch.dtype, compiled: bool, mode: str) -> Callable[[], Tensor]:
     """A denoising step, with what can be hoisted hoisted."""
     model, given = copy.deepcopy(decoder).to(dtype).freeze(), inputs.to(dtype)
     cache = model.condition(given.features)
 
     def step(noisy: Tensor, level: Tensor, main: Tensor, residual: Tensor) -> Tensor:
-        return model.denoise(noisy, level, DecoderCache(main, residual, cache.masks, cache.num_frames))
+        return model.denoise(noisy, level, WaveGradCache(main, residual, cache.masks, cache.num_frames))
 
     run = torch.compile(step, mode=mode, dynamic=False) if compiled else step
     return lambda: run(given.noisy, given.level, cache.main, cache.residual)
@@ -130,7 +130,7 @@ def measure(
     return result, [plain for plain, _ in timings]
 
 
-def exact(config: config.DecoderConfig, decoder: Decoder, inputs: Inputs) -> Tensor:
+def exact(config: config.WaveGradConfig, decoder: WaveGradDecoder, inputs: Inputs) -> Tensor:
     """The plain decoder's answer in float64."""
     plain = PlainDecoder(config, copy.deepcopy(decoder).double().state_dict())
     return plain(inputs.noisy.double(), inputs.level.double(), inputs.features.double())

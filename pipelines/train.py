@@ -189,13 +189,15 @@ def _worker(settings: dict[str, Any]) -> Any:
     rank, size = context.get_world_rank(), context.get_world_size()
     node = f"node-{context.get_node_rank()}" if context.get_local_rank() == 0 else ""
     report = _Reporter(mailbox, leads=rank == 0, node=node)
-    line = check_memory(job.sections, job.info, get_device())
-    mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
+    memory = check_memory(job.sections, job.info, get_device())
     with checkpoint.working_folder(job.config.training_dir, f"rank-{rank}", job.config.train.cache_dir) as mirror:
         if rank == 0:
             mirror.fetch()
         facts = job.sections, job.info, mirror.folder
-        session = open_session(*facts, report, rank, size, get_device(), _leaving, mirror.push)
+        placed = rank, size, get_device(), _leaving, mirror.push, context.get_local_world_size()
+        session = open_session(*facts, report, *placed)
+        line = "; ".join(filter(None, (str(session.trainer.compute), memory)))
+        mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
         try:
             session.run()
         except TrainingError as error:

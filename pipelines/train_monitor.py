@@ -33,7 +33,7 @@ class Monitor(threading.Thread):
         Args:
             mirror: of the training.
             steps: that it is to reach.
-            mailbox: where workers put (rank, node id, GPU memory wanted), (row, whether it is saved) and (node's name,
+            mailbox: where workers put (rank, node id, how it computes), (row, whether it is saved) and (node's name,
                 system metrics).
             tracked: the MLflow run, which may still be opening.
         """
@@ -78,9 +78,9 @@ class Monitor(threading.Thread):
 
     def _read(self, message: tuple[object, ...], progress: runtime.Progress) -> None:
         match message:
-            case (int(rank), str(node), str(memory)):
+            case (int(rank), str(node), str(how)):
                 self._nodes[rank] = node
-                print(f"train: rank {rank} is on node {node}" + (f"; {memory}" if memory else ""), flush=True)
+                print(f"train: rank {rank} is on node {node}: {how}", flush=True)
             case (str(node), dict(values)):
                 self._system[node] = {**values}
             case (MetricRow() as row, bool(saved)):
@@ -133,5 +133,5 @@ def _memory_kb() -> dict[str, int]:
 
 
 def _note(row: MetricRow) -> str:
-    names = {"loss/noise": "loss", "val/noise": "val", "throughput/audio_s_per_s": "audio s/s"}
+    names = {"loss/noise": "loss", "loss/spectral": "loss", "val/noise": "val", "throughput/audio_s_per_s": "audio s/s"}
     return ", ".join(f"{short} {row.values[name]:.3g}" for name, short in names.items() if name in row.values)

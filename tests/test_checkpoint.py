@@ -38,7 +38,7 @@ def test_a_voice_comes_back_as_it_was_saved(tmp_path: Path):
     loaded, tensors = checkpoint.load_voice_files(tmp_path / "voice")
     assert loaded == info
     assert all(torch.equal(tensors[name], weights[name]) for name in weights)
-    assert isinstance(loaded.model.decoder.up_dilations[0], tuple)
+    assert isinstance(loaded.model.wavegrad.up_dilations[0], tuple)
 
 
 def test_tensors_that_are_views_are_saved_as_what_they_show(tmp_path: Path):
@@ -118,10 +118,10 @@ def change(voice: Path, edit) -> None:
         (lambda tree: tree.update(format_version=2), r"voice.json: got format_version 2, wanted 1"),
         (lambda tree: tree["voice"].pop("phones"), r"voice.json: VoiceInfo: missing or unknown: phones"),
         (lambda tree: tree["voice"].update(colour="red"), r"VoiceInfo: missing or unknown: colour"),
-        (lambda tree: tree["voice"]["model"]["encoder"].update(channels="ten"), r"channels: got 'ten', wanted int"),
+        (lambda tree: tree["voice"]["model"]["blstm"].update(channels="ten"), r"channels: got 'ten', wanted int"),
         (lambda tree: tree["voice"].update(step=True), r"step: got True, wanted int"),
         (lambda tree: tree["voice"].update(model=[]), r"ModelConfig: missing or unknown: list"),
-        (lambda tree: tree["voice"].update(samples_per_frame=299), r"samples_per_frame: got 299, .* multiply to 300"),
+        (lambda tree: tree["voice"].update(samples_per_frame=299), r"samples_per_frame: got 299, but the wavegrad decoder has 300"),
         (lambda tree: tree["voice"].update(sampling_rate=0), r"voice.json: got sampling_rate=0 .* at least 1"),
         (lambda tree: tree["voice"].update(step=-1), r"voice.json: got .* step=-1, wanted .* at least 0"),
         (lambda tree: tree["voice"].update(phones=["B", "B"]), r"voice.json: phones: got 2 with 1 different"),

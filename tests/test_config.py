@@ -24,10 +24,10 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path)
 
 
 def test_nested_lists_and_booleans_are_read(tmp_path: Path):
-    path = written(tmp_path, "[train]\nbf16 = true\n[model.decoder]\nup_channels = [8, 8, 8, 4, 4]\n")
+    path = written(tmp_path, "[train]\nbf16 = true\n[model.wavegrad]\nup_channels = [8, 8, 8, 4, 4]\n")
     result = config.load([f"--config={path}"])
     assert result.train.bf16 is True
-    assert result.model.decoder.up_channels == (8, 8, 8, 4, 4)
+    assert result.model.wavegrad.up_channels == (8, 8, 8, 4, 4)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wg2 import audio, storage
-from wg2.config import Config, DecoderConfig, EncoderConfig, ModelConfig, PrepareConfig, ResamplingConfig, TrainConfig
+from wg2.config import Config, WaveGradConfig, BlstmConfig, ModelConfig, PrepareConfig, ResamplingConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet
@@ -24,9 +24,9 @@ LENGTHS = {f"u{n:02d}": 90 + 53 * n for n in range(14)}
 """Samples of each utterance; the first is shorter than a window, and most end within a frame."""
 
 MODEL = ModelConfig(
-    encoder=EncoderConfig(channels=8, conv_layers=2, dropout=0.0, zoneout=0.0),
+    blstm=BlstmConfig(channels=8, conv_layers=2, dropout=0.0, zoneout=0.0),
     resampling=ResamplingConfig(duration_channels=8, range_channels=8),
-    decoder=DecoderConfig(
+    wavegrad=WaveGradConfig(
         pre_channels=8,
         up_channels=(8, 8, 8),
         upsample_factors=(2, 2, 2),
@@ -49,7 +49,7 @@ def sections(**changes: Any) -> Sections:
 
 def with_dropout(of: Sections) -> Sections:
     """The same settings with the regularisation that draws random masks."""
-    return replace(of, model=replace(of.model, encoder=replace(of.model.encoder, dropout=0.5, zoneout=0.1)))
+    return replace(of, model=replace(of.model, blstm=replace(of.model.blstm, dropout=0.5, zoneout=0.1)))
 
 
 def config(folder: Path, **changes: Any) -> Config:

@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 
 from wg2.checkpoint import VoiceInfo, save_voice
-from wg2.config import DecoderConfig, DiffusionConfig, EncoderConfig, ModelConfig, ResamplingConfig, TextConfig
+from wg2.config import WaveGradConfig, DiffusionConfig, BlstmConfig, ModelConfig, ResamplingConfig, TextConfig
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import ALL_SYMBOLS
 
 MODEL = ModelConfig(
-    encoder=EncoderConfig(channels=16, conv_layers=1),
+    blstm=BlstmConfig(channels=16, conv_layers=1),
     resampling=ResamplingConfig(duration_channels=16, range_channels=16),
-    decoder=DecoderConfig(pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)),
+    wavegrad=WaveGradConfig(pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)),
 )
 
 

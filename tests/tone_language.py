@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wg2 import audio, storage
-from wg2.config import Config, DecoderConfig, EncoderConfig, ModelConfig, ResamplingConfig, TrainConfig
+from wg2.config import Config, WaveGradConfig, BlstmConfig, ModelConfig, ResamplingConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet
@@ -26,9 +26,9 @@ FRAMES = (14, 24)
 """Shortest and longest tone, in frames of 10 ms."""
 
 MODEL = ModelConfig(
-    encoder=EncoderConfig(channels=32, conv_layers=1, dropout=0.0, zoneout=0.0),
+    blstm=BlstmConfig(channels=32, conv_layers=1, dropout=0.0, zoneout=0.0),
     resampling=ResamplingConfig(duration_channels=16, range_channels=16),
-    decoder=DecoderConfig(
+    wavegrad=WaveGradConfig(
         pre_channels=48,
         up_channels=(48, 32, 24, 16),
         upsample_factors=(5, 4, 2, 2),

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     describe.add_argument("--json", action="store_true", help="print one JSON object")
     describe.epilog = (
-        "--config FILE and any flag of the jobs (--model.decoder.large True) are understood. gmac.*: 10^9 "
+        "--config FILE and any flag of the jobs (--model.wavegrad.large True) are understood. gmac.*: 10^9 "
         "multiply-accumulates for a second of audio, the decoder's for each denoising step, the text side's once; "
         "weights_mb.*: float32; receptive field and halos: on each side."
     )

@@ -1,7 +1,7 @@
 """The WaveGrad decoder written down as plainly as can be: the oracle of the tests and the baseline of the benchmark.
 
 Nothing is fused, reordered, hoisted or masked: `F.interpolate` resamples, and each convolution stands where the papers
-draw it. Weights are those of `wg2.model.decoder.Decoder`, by name.
+draw it. Weights are those of `wg2.model.wavegrad.WaveGradDecoder`, by name.
 """
 
 import math
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wg2.config import DecoderConfig
+from wg2.config import WaveGradConfig
 
 
 class PlainDecoder:
-    def __init__(self, config: DecoderConfig, weights: dict[str, Tensor]) -> None:
+    def __init__(self, config: WaveGradConfig, weights: dict[str, Tensor]) -> None:
         self.config = config
         self.weights = weights
 

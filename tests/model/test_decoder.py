@@ -7,11 +7,11 @@ import torch
 from plain_decoder import PlainDecoder
 
 from wg2 import config
-from wg2.config import DecoderConfig
+from wg2.config import WaveGradConfig
 from wg2.errors import ConfigError, ShapeError
-from wg2.model.decoder import Decoder
+from wg2.model.wavegrad import WaveGradDecoder
 
-NARROW = DecoderConfig(pre_channels=6, up_channels=(5, 5, 4, 4, 3), down_pre_channels=4, down_channels=(4, 4, 6, 6))
+NARROW = WaveGradConfig(pre_channels=6, up_channels=(5, 5, 4, 4, 3), down_pre_channels=4, down_channels=(4, 4, 6, 6))
 NARROW_LARGE = replace(NARROW, large=True, up_dilations=((1, 2, 4, 8),) * 5)
 BOTH = pytest.mark.parametrize("decoder_config", [NARROW, NARROW_LARGE], ids=["base", "large"])
 
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("decoder_config", [NARROW, NARROW_LARGE], ids=["b
 def make(decoder_config, seed=0, dtype=torch.float64):
     """A decoder whose biases are not zero, so that padding could be seen."""
     torch.manual_seed(seed)
-    decoder = Decoder(decoder_config, 7).to(dtype).eval().requires_grad_(False)
+    decoder = WaveGradDecoder(decoder_config, 7).to(dtype).eval().requires_grad_(False)
     for name, value in decoder.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(value, std=0.3)
@@ -121,7 +121,7 @@ def test_blocks_that_do_not_fit_are_refused(change, message):
 
 
 def test_the_hop_is_the_product_of_the_factors():
-    assert DecoderConfig().samples_per_frame == 300
+    assert WaveGradConfig().samples_per_frame == 300
     decoder = make(replace(NARROW, upsample_factors=(4, 4, 4, 2, 2)))
     assert decoder.samples_per_frame == 256
     noisy, level, features = inputs(decoder, frames=3)
@@ -130,4 +130,4 @@ def test_the_hop_is_the_product_of_the_factors():
 
 def test_a_flag_with_the_wrong_number_of_blocks_is_one_clear_line():
     with pytest.raises(ConfigError, match="up_channels: got 2 entries, wanted 5"):
-        config.load(["--model.decoder.up-channels", "3", "4"])
+        config.load(["--model.wavegrad.up-channels", "3", "4"])

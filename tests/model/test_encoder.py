@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wg2.config import EncoderConfig
+from wg2.config import BlstmConfig
 from wg2.errors import ConfigError
 from wg2.model.encoder import Encoder, MaskedConvNorm, ZoneoutBLSTM
 
@@ -71,7 +71,7 @@ def test_batch_norm_counts_valid_tokens_only():
 @pytest.mark.parametrize("zoneout", [0.0, 0.1])
 def test_batch_equals_its_singles(zoneout):
     torch.manual_seed(0)
-    encoder = Encoder(EncoderConfig(channels=8, zoneout=zoneout), num_tokens=11).double()
+    encoder = Encoder(BlstmConfig(channels=8, zoneout=zoneout), num_tokens=11).double()
     for layer in encoder.convs:
         nn.init.normal_(layer.norm.bias)
         nn.init.normal_(layer.norm.running_mean)
@@ -97,4 +97,4 @@ def test_batch_equals_its_singles(zoneout):
 )
 def test_settings_out_of_range_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
-        EncoderConfig(**change)
+        BlstmConfig(**change)

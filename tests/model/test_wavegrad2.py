@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from wg2 import config
-from wg2.config import DecoderConfig, EncoderConfig, ModelConfig, ResamplingConfig
+from wg2.config import WaveGradConfig, BlstmConfig, ModelConfig, ResamplingConfig
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample
 from wg2.errors import ShapeError
 from wg2.model.wavegrad2 import WaveGrad2
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = ModelConfig(
-    encoder=EncoderConfig(channels=8),
+    blstm=BlstmConfig(channels=8),
     resampling=ResamplingConfig(duration_channels=8, range_channels=8),
-    decoder=DecoderConfig(pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)),
+    wavegrad=WaveGradConfig(pre_channels=8, up_channels=(8, 8, 8, 4, 4), down_pre_channels=4, down_channels=(4, 4, 8, 8)),
 )
 
 
@@ -80,7 +80,7 @@ def test_batched_synthesis_equals_single():
         hidden = model.encode(ids, mask)
         durations = model.durations_from_log(model.predict_durations(hidden, mask), mask)
         features, frame_mask = model.upsample(hidden, durations, mask)
-        return model.denoise(noisy[:, : features.shape[1] * 300], level[: len(ids)], features, frame_mask), durations
+        return model.decoder(noisy[:, : features.shape[1] * 300], level[: len(ids)], features, frame_mask), durations
 
     noisy = torch.randn(2, 100 * 300).double()
     batch, durations = speak(ids, mask, noisy)
@@ -92,8 +92,8 @@ def test_batched_synthesis_equals_single():
 def test_one_batch_can_be_learned():
     """The noise of one batch, whose level is fixed: the error falls to a third in 60 steps."""
     torch.manual_seed(0)
-    two_blocks = DecoderConfig(8, (8, 8), (5, 3), ((1, 2, 4, 8), (1, 2, 1, 2)), 4, (8,))
-    model = WaveGrad2(replace(TINY, decoder=two_blocks), num_tokens=12)
+    two_blocks = WaveGradConfig(8, (8, 8), (5, 3), ((1, 2, 4, 8), (1, 2, 1, 2)), 4, (8,))
+    model = WaveGrad2(replace(TINY, wavegrad=two_blocks), num_tokens=12)
     ids, durations = torch.randint(1, 12, (2, 3)), torch.tensor([[20, 20, 20], [30, 10, 20]])
     clean, eps, level = torch.randn(2, 900) * 0.07, torch.randn(2, 900), torch.tensor([0.6, 0.6])
     start = torch.zeros(2, dtype=torch.long)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from wg2.config import DecoderConfig
+from wg2.config import WaveGradConfig
 from wg2.model import winograd
 from wg2.model.blocks import Conv
-from wg2.model.decoder import Decoder
+from wg2.model.wavegrad import WaveGradDecoder
 
-WIDE = DecoderConfig(
+WIDE = WaveGradConfig(
     pre_channels=256, up_channels=(256, 256), upsample_factors=(3, 2), up_dilations=((1, 2, 4, 8), (1, 2, 1, 2)),
     down_pre_channels=8, down_channels=(256,),
 )  # fmt: skip
@@ -44,7 +44,7 @@ def test_its_rounding_is_that_of_float32():
 
 def test_a_frozen_decoder_says_the_same():
     torch.manual_seed(0)
-    decoder = Decoder(WIDE, in_channels=16)
+    decoder = WaveGradDecoder(WIDE, in_channels=16)
     inputs = (
         torch.randn(2, 60),
         torch.tensor([0.3, 0.9]),
@@ -59,11 +59,11 @@ def test_a_frozen_decoder_says_the_same():
 
 
 def test_training_mode_takes_the_frozen_weights_back():
-    decoder = Decoder(WIDE, in_channels=16).freeze()
+    decoder = WaveGradDecoder(WIDE, in_channels=16).freeze()
     names = set(decoder.state_dict())
     decoder.train()
     assert all(module.transformed is None for module in decoder.modules() if isinstance(module, Conv))
-    assert names == set(Decoder(WIDE, in_channels=16).state_dict())
+    assert names == set(WaveGradDecoder(WIDE, in_channels=16).state_dict())
 
 
 def test_narrow_or_half_precision_convolutions_stay_direct():

@@ -22,8 +22,8 @@ from wg2.training import Sections, Trainer, open_session
 FOLDER = Path(__file__).parents[2] / "configs" / "ablations"
 PAIRS = {
     ("window-64", "window-256"): {"train.window_frames"},
-    ("encoder-small", "encoder-large"): {"model.encoder.channels"},
-    ("decoder-base", "decoder-large"): {"model.decoder.large", "model.decoder.up_dilations"},
+    ("encoder-small", "encoder-large"): {"model.blstm.channels"},
+    ("decoder-base", "decoder-large"): {"model.wavegrad.large", "model.wavegrad.up_dilations"},
     ("specaugment-off", "specaugment-on"): {"train.augment.time_masks", "train.augment.channel_masks"},
     ("multitask-off", "multitask-on"): {"train.mel_weight"},
 }
@@ -64,7 +64,7 @@ def sizes(name: str) -> dict[str, Any]:
 def test_a_larger_encoder_has_more_parameters_and_the_same_trunk():
     small, large = sizes("encoder-small"), sizes("encoder-large")
     assert large["parameters.encoder"] > 3.9 * small["parameters.encoder"]
-    only_the_input = 3 * 1024 * row("encoder-small").model.decoder.pre_channels
+    only_the_input = 3 * 1024 * row("encoder-small").model.wavegrad.pre_channels
     assert large["parameters.decoder"] - small["parameters.decoder"] == only_the_input
 
 
@@ -126,8 +126,8 @@ def test_every_row_trains_an_epoch_on_the_bundled_corpus(bundled: DatasetInfo, t
         of.train, steps=-(-utterances // 3), batch_size=3, use_gpu=False, loader_workers=0, bf16=False, warmup_steps=1,
         validation_windows=1, quality_utterances=1, quality_steps=2, samples=0, log_every=1,
     )  # fmt: skip
-    model = replace(of.model, encoder=narrow(of.model.encoder), resampling=narrow(of.model.resampling),
-                    decoder=narrow(of.model.decoder))  # fmt: skip
+    model = replace(of.model, blstm=narrow(of.model.blstm), resampling=narrow(of.model.resampling),
+                    wavegrad=narrow(of.model.wavegrad))  # fmt: skip
     sections_, seen = Sections(small, model, of.diffusion, of.text), []
     session = open_session(sections_, bundled, tmp_path, lambda measured, _: seen.append(measured))
     session.run()

@@ -409,7 +409,7 @@ def test_another_data_set_is_refused_on_resume(info: DatasetInfo, state: Path):
 
 def test_a_state_of_another_shape_is_refused(info: DatasetInfo, state: Path):
     encoder = replace(tiny_training.MODEL.encoder, channels=16)
-    wider = replace(sections(), model=replace(tiny_training.MODEL, encoder=encoder))
+    wider = replace(sections(), model=replace(tiny_training.MODEL, blstm=encoder))
     facts = json.loads((state / "state.json").read_text())
     facts["settings"]["model"]["encoder"]["channels"] = 16  # somebody lies about it,
     facts = {name: value for name, value in facts.items() if name != "facts_sha256"}  # and breaks the seal

@@ -39,6 +39,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         item = typing.get_args(hint)[0]
         return tuple(_value(item, entry, where) for entry in value)
+    if typing.get_origin(hint) is typing.Literal and value in typing.get_args(hint):
+        return value
     wanted = {float: (int, float), tuple: ()}.get(typing.get_origin(hint) or hint, hint)
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
         raise CheckpointError(f"{where}: got {value!r}, wanted {getattr(hint, '__name__', hint)}")

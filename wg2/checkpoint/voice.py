@@ -76,7 +76,7 @@ class VoiceInfo:
         if self.samples_per_frame != self.model.samples_per_frame:
             raise CheckpointError(
                 f"samples_per_frame: got {self.samples_per_frame}, "
-                f"but the upsample factors multiply to {self.model.samples_per_frame}"
+                f"but the {self.model.decoder} decoder has {self.model.samples_per_frame}"
             )
 
 
@@ -172,7 +172,16 @@ def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
     facts = tree.get("voice")
     if isinstance(facts, Mapping):
         facts = {"schedules": [], "lexicon": "", **facts}  # what older voices do not have
+        facts["model"] = upgrade_model(facts.get("model"))
     return build(VoiceInfo, facts, str(folder / _FACTS))
+
+
+def upgrade_model(tree: Any) -> Any:
+    """A model's configuration as it was written before there were two encoders and decoders, as it is written now."""
+    if not isinstance(tree, Mapping) or not isinstance(tree.get("decoder"), Mapping):
+        return tree
+    kept = {name: value for name, value in tree.items() if name not in ("encoder", "decoder")}
+    return {**asdict(ModelConfig()), **kept, "blstm": tree.get("encoder"), "wavegrad": tree["decoder"]}
 
 
 def load_weights(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> None:

@@ -9,7 +9,15 @@ Each part of the program is given its own section, never the whole tree. The fie
 """
 
 from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, MfaConfig, PrepareConfig, TextConfig
-from wg2.config.model import DecoderConfig, DiffusionConfig, EncoderConfig, ModelConfig, ResamplingConfig
+from wg2.config.model import (
+    BlstmConfig,
+    ConvConfig,
+    DiffusionConfig,
+    ModelConfig,
+    ResamplingConfig,
+    SpectralConfig,
+    WaveGradConfig,
+)
 from wg2.config.parse import load
 from wg2.config.speaking import BookConfig, Durations, Sampler, SynthesizeConfig
 from wg2.config.training import AugmentConfig, TrackingConfig, TrainConfig
@@ -19,22 +27,24 @@ __all__ = [
     "BUNDLED",
     "AudioConfig",
     "AugmentConfig",
+    "BlstmConfig",
     "BookConfig",
     "Config",
+    "ConvConfig",
     "CorpusConfig",
-    "DecoderConfig",
     "DiffusionConfig",
     "Durations",
-    "EncoderConfig",
     "MfaConfig",
     "ModelConfig",
     "PrepareConfig",
     "ResamplingConfig",
     "Sampler",
+    "SpectralConfig",
     "SynthesizeConfig",
     "TextConfig",
     "TrackingConfig",
     "TrainConfig",
+    "WaveGradConfig",
     "digest",
     "load",
 ]

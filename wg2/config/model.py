@@ -1,14 +1,18 @@
-"""WaveGrad 2: its parts, and the noise that it is trained on."""
+"""WaveGrad 2: its parts, and the noise that it is trained on.
+
+A model has a text side (`encoder`: blstm or conv) and a decoder (wavegrad or spectral); each has a section of its own.
+"""
 
 from dataclasses import dataclass, field
 from math import inf, prod
+from typing import Literal
 
 from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class BlstmConfig:
     """Phonemes to hidden features: embedding, convolutions, one BLSTM with ZoneOut (Tacotron 2's)."""
 
     channels: int = 512
@@ -29,12 +33,12 @@ class EncoderConfig:
             ConfigError: an odd width, an even kernel, or a probability outside [0, 1).
         """
         if self.channels < 2 or self.channels % 2:
-            raise ConfigError(f"model.encoder.channels: got {self.channels}, wanted an even number: half a direction")
+            raise ConfigError(f"model.blstm.channels: got {self.channels}, wanted an even number: half a direction")
         if self.kernel_size % 2 == 0 or self.kernel_size < 1:
-            raise ConfigError(f"model.encoder.kernel_size: got {self.kernel_size}, wanted an odd number")
+            raise ConfigError(f"model.blstm.kernel_size: got {self.kernel_size}, wanted an odd number")
         for name in ("dropout", "zoneout"):
             if not 0.0 <= getattr(self, name) < 1.0:
-                raise ConfigError(f"model.encoder.{name}: got {getattr(self, name)}, wanted a probability below 1")
+                raise ConfigError(f"model.blstm.{name}: got {getattr(self, name)}, wanted a probability below 1")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class ResamplingConfig:
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
+class WaveGradConfig:
     """The WaveGrad decoder: hidden features and a noisy waveform to the noise in it."""
 
     pre_channels: int = 768
@@ -93,11 +97,11 @@ class DecoderConfig:
         for name, length in wanted.items():
             if len(getattr(self, name)) != length:
                 raise ConfigError(
-                    f"model.decoder.{name}: got {len(getattr(self, name))} entries, wanted {length}: "
+                    f"model.wavegrad.{name}: got {len(getattr(self, name))} entries, wanted {length}: "
                     f"upsample_factors has {blocks}; give one for each block"
                 )
         if blocks == 0 or min(self.upsample_factors) < 1:
-            raise ConfigError(f"model.decoder.upsample_factors: got {self.upsample_factors}, wanted whole numbers >= 1")
+            raise ConfigError(f"model.wavegrad.upsample_factors: got {self.upsample_factors}, wanted whole numbers >= 1")
         self._check_widths()
 
     @property
@@ -108,31 +112,110 @@ class DecoderConfig:
     def _check_widths(self) -> None:
         if min(self.pre_channels, *self.up_channels) < 1:
             raise ConfigError(
-                f"model.decoder: got pre_channels={self.pre_channels}, up_channels={self.up_channels}; >= 1"
+                f"model.wavegrad: got pre_channels={self.pre_channels}, up_channels={self.up_channels}; >= 1"
             )
         odd = [width for width in (self.down_pre_channels, *self.down_channels) if width < 2 or width % 2]
         if odd:
             raise ConfigError(
-                f"model.decoder: got a width of {odd[0]} in the down path, wanted even ones: the noise level is "
+                f"model.wavegrad: got a width of {odd[0]} in the down path, wanted even ones: the noise level is "
                 "encoded in as many sines as cosines"
             )
+
+
+@dataclass(frozen=True)
+class ConvConfig:
+    """The convolutional text side: ConvNeXt blocks over phones and over frames; durations by repetition."""
+
+    channels: int = 256
+    """Channels of all its blocks and of the hidden features."""
+    token_blocks: int = 4
+    """Blocks over the phones."""
+    duration_blocks: int = 2
+    """Blocks of the duration predictor."""
+    frame_blocks: int = 4
+    """Blocks over the frames, after the phones have been repeated by their durations."""
+    kernel_size: int = 7
+    """Width of the depthwise convolutions, in phones or frames."""
+    dropout: float = 0.1
+    """Dropout in the blocks over the phones and of the duration predictor."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number below 1, an even kernel, or a probability outside [0, 1).
+        """
+        counts = ("channels", "token_blocks", "duration_blocks", "frame_blocks", "kernel_size")
+        check_ranges("model.conv", self, {**dict.fromkeys(counts, (1, inf)), "dropout": (0, 1 - TINY)})
+        _check_odd("model.conv", self.kernel_size)
+
+
+@dataclass(frozen=True)
+class SpectralConfig:
+    """The spectral decoder: an STFT, a network at the frame rate, the inverse STFT; it predicts the clean signal."""
+
+    samples_per_frame: int = 300
+    """The hop: samples between two STFT frames, which are the model's frames."""
+    overlap: int = 4
+    """Length of the STFT's window, in hops."""
+    channels: int = 384
+    """Channels of the blocks."""
+    blocks: int = 8
+    """ConvNeXt blocks."""
+    kernel_size: int = 7
+    """Width of their depthwise convolutions, in frames."""
+    expansion: int = 3
+    """Width of their channel MLP, in multiples of `channels`."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a number below 1, an even kernel, or windows that are not centred on whole samples.
+        """
+        names = ("samples_per_frame", "channels", "blocks", "kernel_size", "expansion")
+        check_ranges("model.spectral", self, {**dict.fromkeys(names, (1, inf)), "overlap": (2, inf)})
+        _check_odd("model.spectral", self.kernel_size)
+        if (self.overlap - 1) * self.samples_per_frame % 2:
+            raise ConfigError(
+                f"model.spectral: got samples_per_frame={self.samples_per_frame}, overlap={self.overlap}; "
+                "wanted (overlap - 1) * samples_per_frame to be even: windows are centred on their frames"
+            )
+
+
+def _check_odd(section: str, kernel_size: int) -> None:
+    if kernel_size % 2 == 0:
+        raise ConfigError(f"{section}.kernel_size: got {kernel_size}, wanted an odd number")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """WaveGrad 2."""
 
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    """Phonemes to hidden features."""
+    encoder: Literal["blstm", "conv"] = "blstm"
+    """The text side: the paper's (convolutions, BLSTM, Gaussian upsampling), or a convolutional one for CPUs."""
+    decoder: Literal["wavegrad", "spectral"] = "wavegrad"
+    """The paper's decoder in the time domain, or one in the spectral domain at 1/50 of its cost."""
+    blstm: BlstmConfig = field(default_factory=BlstmConfig)
+    """The paper's encoder, for the encoder 'blstm'."""
     resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
-    """Hidden features to frames."""
-    decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    """Frames and noisy waveform to noise."""
+    """Hidden features to frames, for the encoder 'blstm'."""
+    conv: ConvConfig = field(default_factory=ConvConfig)
+    """The convolutional text side, for the encoder 'conv'."""
+    wavegrad: WaveGradConfig = field(default_factory=WaveGradConfig)
+    """Frames and noisy waveform to noise, for the decoder 'wavegrad'."""
+    spectral: SpectralConfig = field(default_factory=SpectralConfig)
+    """Frames and noisy waveform to clean waveform, for the decoder 'spectral'."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the hidden features."""
+        return self.blstm.channels if self.encoder == "blstm" else self.conv.channels
 
     @property
     def samples_per_frame(self) -> int:
         """The hop: waveform samples for each frame of hidden features."""
-        return self.decoder.samples_per_frame
+        return (self.wavegrad if self.decoder == "wavegrad" else self.spectral).samples_per_frame
 
 
 @dataclass(frozen=True)

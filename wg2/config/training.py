@@ -7,6 +7,9 @@ from typing import Literal
 from wg2.config.ranges import TINY, check_ranges
 
 
+_WEIGHTS = ("duration_weight", "spectrum_weight", "pitch_weight", "mel_weight")
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """SpecAugment on the hidden features in training: stretches of frames and bands of channels set to zero."""
@@ -53,8 +56,18 @@ class TrainConfig:
     """Frames of a training window (64 are 0.8 s, 256 are 3.2 s at 24 kHz)."""
     halo_frames: int = 0
     """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
+    objective: Literal["noise", "spectral"] = "noise"
+    """What is learned: the noise (WaveGrad's L1), or the clean signal by its spectrum (for the spectral decoder)."""
+    noise_levels: Literal["wavegrad", "log-normal"] = "wavegrad"
+    """Law of the noise levels in training: WaveGrad's, or a normal distribution of the log SNR (EDM's)."""
+    log_snr_mean: float = 1.6
+    """Mean of half the log SNR, for the noise levels 'log-normal'."""
+    log_snr_std: float = 1.7
+    """Standard deviation of half the log SNR, for the noise levels 'log-normal'."""
     learning_rate: float = 1e-3
     """Peak learning rate of Adam."""
+    adam_beta2: float = 0.999
+    """Decay of Adam's second moment."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW's), of all weights; 0: Adam."""
     warmup_steps: int = 1000
@@ -65,6 +78,10 @@ class TrainConfig:
     """Decay of the exponential moving average of the weights, which is what is kept."""
     duration_weight: float = 1.0
     """Weight of the duration loss (mean squared error of log(1 + frames))."""
+    spectrum_weight: float = 0.3
+    """Weight of the loss of the expected log spectrum (L1, nepers), for a decoder with a prior."""
+    pitch_weight: float = 0.3
+    """Weight of the loss of log F0 (L1, nepers), for a decoder with pitch; that of voicing weighs 0.3 of it."""
     mel_weight: float = 0.0
     """Weight of the multi-task loss: log-mel spectrogram from the hidden features (L1, nepers); 0: none."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -98,14 +115,14 @@ class TrainConfig:
     use_gpu: bool = False
     """Give each worker a GPU."""
     threads: int = 1
-    """CPU threads of a worker. Sums differ with it, so a resumed run must keep it."""
+    """CPU threads of a worker; 0: its share of the machine's cores. Sums differ with it: a resumed run must keep it."""
     loader_workers: int = 0
     """Processes that prepare a worker's batches ahead of time, each with a CPU; 0: the worker itself, step by step."""
     cache_dir: str = ""
     """Local folder, on each node, for what lies on S3: copies of shards (empty: none), and a training's checkpoints
     (empty: the system's folder for temporary files)."""
-    bf16: bool = False
-    """Compute in bfloat16 where that is safe."""
+    bf16: bool | Literal["auto"] = False
+    """Compute in bfloat16 where that is safe; 'auto': where the processor multiplies it (GPU, AMX, AVX512-BF16)."""
     compile: bool = False
     """Compile the decoder (torch.compile), which takes minutes at the start; sums differ by rounding."""
     seed: int = 0
@@ -119,12 +136,13 @@ class TrainConfig:
         """
         counts = ("steps", "batch_size", "accumulate", "window_frames", "validate_every", "checkpoint_every",
                   "keep_checkpoints", "log_every", "validation_windows", "quality_utterances", "max_skipped_steps",
-                  "workers", "threads")  # fmt: skip
-        free = ("warmup_steps", "halo_frames", "max_failures", "seed", "loader_workers", "samples")
+                  "workers")  # fmt: skip
+        free = ("warmup_steps", "threads", "halo_frames", "max_failures", "seed", "loader_workers", "samples")
         check_ranges("train", self, {**dict.fromkeys(counts, (1, inf)), "quality_steps": (2, inf)})
         check_ranges("train", self, dict.fromkeys(free, (0, inf)))
-        check_ranges("train", self, dict.fromkeys(("mel_weight", "duration_weight"), (0, 1e6)))
+        check_ranges("train", self, dict.fromkeys(_WEIGHTS, (0, 1e6)))
         check_ranges("train", self, {"weight_decay": (0, 1), "min_workers": (0, self.workers)})
+        check_ranges("train", self, {"log_snr_mean": (-10, 10), "log_snr_std": (TINY, 10), "adam_beta2": (0, 1 - TINY)})
         check_ranges("train", self, {"learning_rate": (TINY, inf), "clip_norm": (TINY, inf), "ema_decay": (0, 1)})
 
 

@@ -74,8 +74,8 @@ def _shift(x: Tensor, by: int) -> Tensor:
     return F.pad(x, (0, 0, by, 0))[:, : x.shape[1]]
 
 
-def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
-    """The transformer's sinusoids of 5000 * noise level, at full precision whatever the autocast.
+def encode_noise_level(noise_level: Tensor, channels: int, scale: float = NOISE_LEVEL_SCALE) -> Tensor:
+    """The transformer's sinusoids of `scale` * noise level, at full precision whatever the autocast.
 
     The argument runs up to 5000: in bfloat16 it would be off by up to 8 radians, in float32 by 2e-4. It is few numbers
     for each row, so it is taken in float64 where the device has that.
@@ -83,6 +83,7 @@ def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
     Args:
         noise_level: sqrt of alpha bar, [B].
         channels: even; the first half are sines, the second cosines, of wave lengths 2 pi .. 10000 * 2 pi.
+        scale: what the level is multiplied by.
     Returns:
         [B, channels], float32 (float64 for a float64 noise level).
     """
@@ -90,7 +91,7 @@ def encode_noise_level(noise_level: Tensor, channels: int) -> Tensor:
         wide = noise_level.float() if noise_level.device.type == "mps" else noise_level.double()
         half = channels // 2
         exponents = torch.arange(half, dtype=wide.dtype, device=wide.device) / half
-        angles = NOISE_LEVEL_SCALE * wide[:, None] * torch.exp(-math.log(10_000.0) * exponents)
+        angles = scale * wide[:, None] * torch.exp(-math.log(10_000.0) * exponents)
         encoded = torch.cat((angles.sin(), angles.cos()), dim=-1)
     return encoded if noise_level.dtype == torch.float64 else encoded.float()
 

@@ -8,14 +8,13 @@ halo as wide as the receptive field, and keep their middle. The halo is computed
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wg2.config import DecoderConfig
 from wg2.errors import ConfigError
-from wg2.model.decoder import Decoder, DecoderCache
-from wg2.model.receptive_field import receptive_field
+from wg2.model.decoder import Decoder
 
 CACHED_FRAMES = 800
 """Frames up to which what does not depend on the noisy waveform is kept, in chunks too: 16 MB (base)."""
@@ -37,35 +36,32 @@ class ChunkedDecoder:
     def __init__(
         self,
         decoder: Decoder,
-        config: DecoderConfig,
         features: Tensor,
         frame_mask: Tensor | None = None,
+        f0: Tensor | None = None,
         chunk_frames: int = 800,
     ) -> None:
         """Bind it.
 
         Args:
             decoder: the model's.
-            config: what it was built from.
             features: hidden features, [B, T, C].
             frame_mask: true where a row has sound, [B, T]; None: everywhere.
+            f0: of each frame, Hz, 0 where unvoiced, [B, T]; None for a decoder without pitch.
             chunk_frames: frames kept of a chunk; 80 are 1 s. What fits in one chunk is not cut at all.
         Raises:
             ConfigError: chunks of less than one frame.
         """
         if chunk_frames < 1:
             raise ConfigError(f"chunk_frames: got {chunk_frames}, wanted at least 1")
-        self.decoder, self.features, self.frame_mask = decoder, features.to(decoder.dtype), frame_mask
+        self.decoder, self.features, self.frame_mask, self.f0 = decoder, features, frame_mask, f0
         self.hop = decoder.samples_per_frame
-        self.chunks = tuple(plan_chunks(features.shape[1], chunk_frames, receptive_field(config).halo))
+        self.chunks = tuple(plan_chunks(features.shape[1], chunk_frames, decoder.receptive_field.halo))
         hoisted = len(self.chunks) == 1 or features.shape[0] * features.shape[1] <= CACHED_FRAMES
         self._caches = [self._condition(chunk) for chunk in self.chunks] if hoisted else None
 
     def __call__(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
-        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]; both in their type."""
-        return self._predict(noisy.to(self.decoder.dtype), noise_level).to(noisy.dtype)
-
-    def _predict(self, noisy: Tensor, noise_level: Tensor) -> Tensor:
+        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]."""
         if self._caches is not None and len(self.chunks) == 1:
             return self.decoder.denoise(noisy, noise_level, self._caches[0])
         eps = torch.empty_like(noisy)
@@ -79,9 +75,10 @@ class ChunkedDecoder:
             eps[:, chunk.first * self.hop : chunk.last * self.hop] = part[:, skipped : skipped + kept]
         return eps
 
-    def _condition(self, chunk: Chunk) -> DecoderCache:
-        mask = None if self.frame_mask is None else self.frame_mask[:, chunk.start : chunk.end]
-        return self.decoder.condition(self.features[:, chunk.start : chunk.end], mask)
+    def _condition(self, chunk: Chunk) -> Any:
+        frames = slice(chunk.start, chunk.end)
+        mask, f0 = (None if given is None else given[:, frames] for given in (self.frame_mask, self.f0))
+        return self.decoder.condition(self.features[:, frames], mask, f0)
 
 
 def plan_chunks(num_frames: int, chunk_frames: int, halo: int) -> Iterator[Chunk]:

@@ -1,171 +1,132 @@
-"""The WaveGrad decoder: hidden features and a noisy waveform to the noise in it.
+"""What every decoder is to the rest of wg2: condition once, then find the noise at each step.
 
 Shapes: `B` batch, `T` frames, `S` = T * samples_per_frame samples, `C` channels of the hidden features.
 
-The trunk carries the hidden features up to the waveform's rate through UBlocks; the down path carries the noisy
-waveform down through DBlocks; at each rate a FiLM turns the latter and the noise level into a scale and a shift for the
-former.
-
-Sources: WaveGrad (Chen et al., 2020), appendix A; WaveGrad 2 (Chen et al., 2021), section 2.3 and figure 2.
+Whether a network predicts the noise or the clean signal is its own affair: `denoise` returns the noise. With y = a x +
+s eps at a noise level a and s = sqrt(1 - a^2), one follows from the other.
 """
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wg2.config import DecoderConfig
-from wg2.errors import ShapeError
-from wg2.model.blocks import Conv, DBlock, FiLM, UBlock
+from wg2.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
-class DecoderCache:
-    """What does not depend on the noisy waveform, computed once for all denoising steps.
+class ReceptiveField:
+    """What a decoder needs around what it computes."""
 
-    The first convolution and the first UBlock up to its FiLM: `main` and `residual` are
-    [B, T * upsample_factors[0], up_channels[0]]. `masks` are [B, L, 1] at the frames' rate and after each UBlock.
-    """
+    samples: int
+    """Samples of the noisy waveform on each side of a sample."""
+    noisy_frames: int
+    """Whole frames of the noisy waveform on each side of whole frames."""
+    hidden_frames: int
+    """Whole frames of hidden features on each side of whole frames."""
 
-    main: Tensor
-    residual: Tensor
-    masks: tuple[Tensor | None, ...]
-    num_frames: int
-
-
-class UpStage(nn.Module):
-    """A UBlock, and the one after it that does not resample in the large decoder; both obey the same FiLM."""
-
-    def __init__(self, config: DecoderConfig, index: int) -> None:
-        super().__init__()
-        inputs = (config.pre_channels, *config.up_channels)
-        width, dilations = config.up_channels[index], config.up_dilations[index]
-        self.enter = UBlock(inputs[index], width, config.upsample_factors[index], dilations)
-        self.again = UBlock(width, width, 1, dilations) if config.large else None
-
-    def forward(
-        self, x: Tensor, scale: Tensor, shift: Tensor, low_mask: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """[B, L, C] -> [B, L * factor, C']; `low_mask` is the input's, `mask` the output's."""
-        return self.modulate(*self.enter.lift(x, low_mask, mask), scale, shift, mask)
-
-    def modulate(
-        self, main: Tensor, residual: Tensor, scale: Tensor, shift: Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        """What depends on scale and shift: see `UBlock.modulate`."""
-        x = self.enter.modulate(main, residual, scale, shift, mask)
-        return x if self.again is None else self.again.modulate(*self.again.lift(x, mask, mask), scale, shift, mask)
+    @property
+    def halo(self) -> int:
+        """Frames that a chunk needs on each side so that it equals the whole."""
+        return max(self.noisy_frames, self.hidden_frames)
 
 
 class Decoder(nn.Module):
-    """The noise in a noisy waveform, given the noise level and the hidden features of its text."""
+    """The noise in a noisy waveform, given the noise level and the hidden features of its text.
 
-    def __init__(self, config: DecoderConfig, in_channels: int) -> None:
-        """Build it.
+    Attributes:
+        samples_per_frame: the hop.
+        receptive_field: how far it sees.
+        chunk_frames: frames to decode at a time by type of device: memory grows with them, not with the text.
+        macs_per_frame: multiply-accumulates of one denoising step.
+        needs_pitch: whether it is conditioned on F0.
+    """
+
+    samples_per_frame: int
+    receptive_field: ReceptiveField
+    chunk_frames: Mapping[str, int]
+    macs_per_frame: int
+    needs_pitch: bool = False
+
+    @abstractmethod
+    def condition(self, features: Tensor, frame_mask: Tensor | None = None, f0: Tensor | None = None) -> Any:
+        """What does not depend on the noisy waveform: call it once, then `denoise` at every step.
 
         Args:
-            config: widths, factors and dilations.
-            in_channels: channels C of the hidden features.
+            features: hidden features at the frame rate, [B, T, C].
+            frame_mask: true where a row has sound, [B, T]; None: everywhere. With it a batch equals its singles.
+            f0: fundamental frequency of each frame, Hz, 0 where unvoiced, [B, T].
+        Raises:
+            ConfigError: F0 for a decoder that has no pitch, or none for one that needs it.
         """
-        super().__init__()
-        self.factors = config.upsample_factors
-        self.samples_per_frame = config.samples_per_frame
-        self.pre = Conv(in_channels, config.pre_channels, 3)
-        self.ups = nn.ModuleList(UpStage(config, index) for index in range(len(self.factors)))
-        self.post = Conv(config.up_channels[-1], 1, 3)
-        self.down_pre = Conv(1, config.down_pre_channels, 5)
-        self.downs = nn.ModuleList(_down_stage(config, index) for index in range(len(config.down_channels)))
-        film_inputs = (config.down_pre_channels, *config.down_channels)
-        pairs = zip(reversed(film_inputs), config.up_channels, strict=True)
-        self.films = nn.ModuleList(FiLM(down, up) for down, up in pairs)
+
+    @abstractmethod
+    def denoise(self, noisy: Tensor, noise_level: Tensor, cache: Any) -> Tensor:
+        """The predicted noise.
+
+        Args:
+            noisy: the noisy waveform, [B, S], float32 or float64 whatever the weights are.
+            noise_level: sqrt of alpha bar in (0, 1), [B].
+            cache: what `condition` returned.
+        Returns:
+            The noise, [B, S], in the type of `noisy`; zero where the mask is false.
+        Raises:
+            ShapeError: the waveform is not T * samples_per_frame long.
+        """
+
+    @abstractmethod
+    def compute_in(self, dtype: torch.dtype) -> "Decoder":
+        """Compute in this type, as far as that is safe."""
+
+    def forward(
+        self,
+        noisy: Tensor,
+        noise_level: Tensor,
+        features: Tensor,
+        frame_mask: Tensor | None = None,
+        f0: Tensor | None = None,
+    ) -> Tensor:
+        """The predicted noise, [B, S]; see `condition` and `denoise`."""
+        return self.denoise(noisy, noise_level, self.condition(features, frame_mask, f0))
 
     def freeze(self) -> "Decoder":
         """Get ready for synthesis with these weights: evaluation mode, no gradients, the fastest form of each part."""
-        self.eval().requires_grad_(False)
-        for module in self.modules():
-            if isinstance(module, Conv):
-                module.freeze()
-        return self
+        return self.eval().requires_grad_(False)
 
     def compile_denoise(self, backend: str = "inductor") -> None:
         """Compile `denoise` for inputs of any length, at its first call; for frozen weights."""
         self.denoise = torch.compile(self.denoise, dynamic=True, backend=backend)  # type: ignore[method-assign]
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the weights, and so of what it computes."""
-        return self.post.weight.dtype
+    def compile_training(self) -> None:
+        """Compile `condition` and `denoise` for windows of one length, at their first call."""
+        self.condition = torch.compile(self.condition, dynamic=False)  # type: ignore[method-assign]
+        self.denoise = torch.compile(self.denoise, dynamic=False)  # type: ignore[method-assign]
 
-    def forward(self, noisy: Tensor, noise_level: Tensor, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-        """The predicted noise.
+    def check_pitch(self, f0: Tensor | None) -> None:
+        """Refuse F0 where there is no pitch, and its absence where it is needed.
 
-        Args:
-            noisy: the noisy waveform, [B, S].
-            noise_level: sqrt of alpha bar, [B].
-            features: hidden features at the frame rate, [B, T, C].
-            frame_mask: true where a row has sound, [B, T]; None: everywhere. With it a batch equals its singles.
-        Returns:
-            The noise, [B, S]; zero where the mask is false.
         Raises:
-            ShapeError: the waveform is not T * samples_per_frame long.
+            ConfigError: as said.
         """
-        return self.denoise(noisy, noise_level, self.condition(features, frame_mask))
+        if f0 is not None and not self.needs_pitch:
+            raise ConfigError("this voice has no pitch to set: it was trained with model.decoder=wavegrad; "
+                              "use a voice with model.decoder=spectral")  # fmt: skip
+        if f0 is None and self.needs_pitch:
+            raise ConfigError("decoder: got no F0, wanted one for each frame (model.predict_f0)")
 
-    def condition(self, features: Tensor, frame_mask: Tensor | None = None) -> DecoderCache:
-        """What does not depend on the noisy waveform: call it once, then `denoise` at every step."""
-        masks = self._masks(features, frame_mask)
-        x = self.pre(features if masks[0] is None else features * masks[0], masks[0])
-        main, residual = cast(UpStage, self.ups[0]).enter.lift(x, masks[0], masks[1])
-        return DecoderCache(main, residual, masks, features.shape[1])
+    def check_length(self, noisy: Tensor, rows: int, num_frames: int) -> None:
+        """Refuse a waveform that is not as long as its frames.
 
-    def denoise(self, noisy: Tensor, noise_level: Tensor, cache: DecoderCache) -> Tensor:
-        """The predicted noise, [B, S], from the noisy waveform [B, S] and the noise level [B]."""
-        self._check(noisy, cache)
-        masks = cache.masks
-        films = self._films(noisy, noise_level, masks)
-        x = cast(UpStage, self.ups[0]).modulate(cache.main, cache.residual, *films[0], masks[1])
-        for stage, film, low_mask, mask in zip(self.ups[1:], films[1:], masks[1:], masks[2:], strict=False):
-            x = stage(x, *film, low_mask, mask)
-        noise: Tensor = self.post(x, masks[-1]).squeeze(-1)
-        return noise
-
-    def _films(
-        self, noisy: Tensor, noise_level: Tensor, masks: tuple[Tensor | None, ...]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Scale and shift for each UBlock, low rate first."""
-        x = noisy[:, :, None]
-        x = self.down_pre(x if masks[-1] is None else x * masks[-1], masks[-1])
-        films = [self.films[-1](x, noise_level, masks[-1])]
-        for depth, stage in enumerate(self.downs, start=2):
-            for block in cast(nn.ModuleList, stage):
-                x = block(x, masks[-depth])
-            films.append(self.films[-depth](x, noise_level, masks[-depth]))
-        return films[::-1]
-
-    def _masks(self, features: Tensor, frame_mask: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The mask at the frames' rate and after each UBlock."""
-        if frame_mask is None:
-            return (None,) * (len(self.factors) + 1)
-        base = frame_mask[:, :, None].to(features.dtype)
-        return tuple(base.repeat_interleave(rate, dim=1) for rate in accumulate(self.factors, int.__mul__, initial=1))
-
-    def _check(self, noisy: Tensor, cache: DecoderCache) -> None:
-        wanted = (cache.main.shape[0], cache.num_frames * self.samples_per_frame)
+        Raises:
+            ShapeError: as said.
+        """
+        wanted = (rows, num_frames * self.samples_per_frame)
         if noisy.shape != wanted:
             raise ShapeError(
                 f"decoder: got a noisy waveform of shape {tuple(noisy.shape)}, wanted {wanted}: "
-                f"{cache.num_frames} frames of {self.samples_per_frame} samples in {wanted[0]} rows; "
+                f"{num_frames} frames of {self.samples_per_frame} samples in {rows} rows; "
                 "pad or cut the waveform"
             )
-
-
-def _down_stage(config: DecoderConfig, index: int) -> nn.ModuleList:
-    """A DBlock, and the one after it that does not resample in the large decoder."""
-    inputs = (config.down_pre_channels, *config.down_channels)
-    width = config.down_channels[index]
-    blocks = [DBlock(inputs[index], width, config.upsample_factors[-1 - index])]
-    if config.large:
-        blocks.append(DBlock(width, width, 1))
-    return nn.ModuleList(blocks)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from wg2.config import EncoderConfig
+from wg2.config import BlstmConfig
 
 
 class Encoder(nn.Module):
     """Token ids to hidden features."""
 
-    def __init__(self, config: EncoderConfig, num_tokens: int) -> None:
+    def __init__(self, config: BlstmConfig, num_tokens: int) -> None:
         """Build it.
 
         Args:

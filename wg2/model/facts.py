@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from wg2.config import ModelConfig
-from wg2.model.receptive_field import macs_per_second, receptive_field
+from wg2.model.conv_text import ConvResampling
+from wg2.model.decoder import Decoder
 from wg2.model.wavegrad2 import WaveGrad2
 
 TOKENS_PER_SECOND = 16
@@ -26,23 +27,23 @@ def model_facts(config: ModelConfig, num_tokens: int, sampling_rate: int) -> Fac
         `receptive_field_*` and `halo_*`.
     """
     with torch.device("meta"):  # shapes only: the large model would take seconds to initialise
-        model = WaveGrad2(config, num_tokens)
-    parts = dict(model.named_children())
+        model = WaveGrad2(config, num_tokens, sampling_rate)
+    parts, frames = dict(model.named_children()), sampling_rate / model.samples_per_frame
     return {
         "parameters": _parameters(model),
         **{f"parameters.{name}": _parameters(part) for name, part in parts.items()},
         **{f"weights_mb.{name}": _megabytes(part) for name, part in parts.items()},
         "gmac.encoder": _token_macs(parts["encoder"]) * TOKENS_PER_SECOND / 1e9,
-        "gmac.resampling": _token_macs(parts["resampling"]) * TOKENS_PER_SECOND / 1e9,
-        "gmac.decoder": macs_per_second(config.decoder, config.encoder.channels, sampling_rate) / 1e9,
-        **_reach(config, sampling_rate),
+        "gmac.resampling": _resampling_macs(model.resampling, frames) / 1e9,
+        "gmac.decoder": model.decoder.macs_per_frame * frames / 1e9,
+        **_reach(model.decoder, sampling_rate),
         "tokens": num_tokens,
         "samples_per_frame": model.samples_per_frame,
     }
 
 
-def _reach(config: ModelConfig, sampling_rate: int) -> dict[str, int | float]:
-    field = receptive_field(config.decoder)
+def _reach(decoder: Decoder, sampling_rate: int) -> dict[str, int | float]:
+    field = decoder.receptive_field
     return {
         "receptive_field_samples": field.samples,
         "receptive_field_ms": 1000 * field.samples / sampling_rate,
@@ -59,6 +60,13 @@ def _parameters(part: nn.Module) -> int:
 def _megabytes(part: nn.Module) -> float:
     """Of the weights and the batch statistics, as a voice stores them."""
     return sum(4 * tensor.numel() for tensor in (*part.parameters(), *part.buffers()) if tensor.dim()) / 1e6
+
+
+def _resampling_macs(part: nn.Module, frames: float) -> float:
+    """Multiply-accumulates for a second: `frames` of them, and `TOKENS_PER_SECOND` tokens."""
+    at_frame_rate = (part.place, part.frame_blocks) if isinstance(part, ConvResampling) else ()
+    of_frames = sum(map(_token_macs, at_frame_rate))
+    return (_token_macs(part) - of_frames) * TOKENS_PER_SECOND + of_frames * frames
 
 
 def _token_macs(part: nn.Module) -> int:

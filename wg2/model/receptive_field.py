@@ -1,36 +1,19 @@
-"""How far the decoder sees, exactly: intervals followed backwards through its layers.
+"""How far the WaveGrad decoder sees, exactly: intervals followed backwards through its layers.
 
 An interval (first, last) holds the positions, at some rate, that a layer's output needs of its input.
 """
 
-from dataclasses import dataclass
 from math import prod
 
-from wg2.config import DecoderConfig
+from wg2.config import WaveGradConfig
+from wg2.model.decoder import ReceptiveField
 
 Interval = tuple[int, int]
 
 _DOWN_DILATIONS = 1 + 2 + 4
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """What a decoder needs around what it computes."""
-
-    samples: int
-    """Samples of the noisy waveform on each side of a sample."""
-    noisy_frames: int
-    """Whole frames of the noisy waveform on each side of whole frames."""
-    hidden_frames: int
-    """Whole frames of hidden features on each side of whole frames."""
-
-    @property
-    def halo(self) -> int:
-        """Frames that a chunk needs on each side so that it equals the whole."""
-        return max(self.noisy_frames, self.hidden_frames)
-
-
-def receptive_field(config: DecoderConfig) -> ReceptiveField:
+def receptive_field(config: WaveGradConfig) -> ReceptiveField:
     """The receptive field of a decoder."""
     hop = config.samples_per_frame
     reaches = [_needs((sample, sample), config) for sample in range(hop)]
@@ -40,7 +23,7 @@ def receptive_field(config: DecoderConfig) -> ReceptiveField:
     return ReceptiveField(samples, noisy_frames, max(-hidden[0], hidden[1]))
 
 
-def _needs(output: Interval, config: DecoderConfig) -> tuple[Interval, Interval]:
+def _needs(output: Interval, config: WaveGradConfig) -> tuple[Interval, Interval]:
     """What samples `output` need of the noisy waveform and of the hidden features."""
     interval = _wider(output, 1)
     films: list[Interval] = []
@@ -54,7 +37,7 @@ def _needs(output: Interval, config: DecoderConfig) -> tuple[Interval, Interval]
     return _through_down_path([_wider(film, 2) for film in films], config), _wider(interval, 1)
 
 
-def _through_down_path(films: list[Interval], config: DecoderConfig) -> Interval:
+def _through_down_path(films: list[Interval], config: WaveGradConfig) -> Interval:
     """What the FiLMs, high rate first, need of the noisy waveform."""
     factors = config.upsample_factors[:0:-1]
     reach = _DOWN_DILATIONS * (2 if config.large else 1)
@@ -78,7 +61,7 @@ def _wider(interval: Interval, by: int) -> Interval:
     return interval[0] - by, interval[1] + by
 
 
-def macs_per_second(config: DecoderConfig, in_channels: int, sampling_rate: int) -> int:
+def macs_per_second(config: WaveGradConfig, in_channels: int, sampling_rate: int) -> int:
     """Multiply-accumulates of one denoising step for a second of audio, before `Conv.of_upsampled` saves its share."""
     rate = sampling_rate // prod(config.upsample_factors)
     total = 3 * in_channels * config.pre_channels * rate
@@ -93,7 +76,7 @@ def macs_per_second(config: DecoderConfig, in_channels: int, sampling_rate: int)
     return total + _down_macs(config, rate)
 
 
-def _down_macs(config: DecoderConfig, rate: int) -> int:
+def _down_macs(config: WaveGradConfig, rate: int) -> int:
     total, before = 0, config.down_pre_channels
     for width, factor in zip(config.down_channels, config.upsample_factors[:0:-1], strict=True):
         rate //= factor

@@ -95,7 +95,7 @@ class Resampling(nn.Module):
         Raises:
             ShapeError: a negative duration, or durations that are not one for each token.
         """
-        _check_durations(hidden, durations)
+        check_durations(hidden, durations)
         durations = durations * token_mask
         sigmas = self.predict_sigmas(hidden, durations, token_mask)
         totals = durations.sum(dim=1, keepdim=True)
@@ -149,7 +149,7 @@ def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 
     return whole.scatter_add(1, longest, silent)
 
 
-def _check_durations(hidden: Tensor, durations: Tensor) -> None:
+def check_durations(hidden: Tensor, durations: Tensor) -> None:
     if durations.shape != hidden.shape[:2]:
         raise ShapeError(
             f"upsampling: got durations of shape {tuple(durations.shape)} for {tuple(hidden.shape[:2])} tokens; "

@@ -4,69 +4,92 @@ Shapes: `B` batch, `N` tokens, `T` frames, `S` = T * samples_per_frame samples, 
 
     training     hidden = encode(tokens); windows of upsample(hidden, true durations); decoder predicts the noise
     synthesis    hidden = encode(tokens); durations = durations_from_log(predict_durations(hidden));
-                 features = upsample(hidden, durations); cache = decoder.condition(features);
+                 features = upsample(hidden, durations); cache = decoder.condition(features, f0=predict_f0(features));
                  then decoder.denoise(noisy, noise_level, cache) at every step
+
+The text side is the paper's or a convolutional one, the decoder the paper's or the spectral one, by configuration.
 """
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from wg2.config import ModelConfig
 from wg2.errors import ShapeError
+from wg2.model.conv_text import ConvEncoder, ConvResampling
 from wg2.model.decoder import Decoder
 from wg2.model.encoder import Encoder
+from wg2.model.pitch import PitchPredictor
 from wg2.model.resampling import Resampling, durations_from_log
+from wg2.model.spectral import SpectralCache, SpectralDecoder
+from wg2.model.wavegrad import WaveGradDecoder
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a training step needs of the model."""
+    """What a training step needs of the model.
+
+    Attributes:
+        eps: predicted noise, [B, S]; zero where `sample_mask` is false.
+        sample_mask: true where the window has sound, [B, S].
+        features: hidden features that the decoder heard, [B, T, C].
+        log_durations: predicted log(1 + frames), [B, N]; None from `windows`.
+        log_spectrum: the prior's log magnitudes, [B, T, K]; None without a prior.
+        pitch: predicted log F0 and logit of being voiced, each [B, T]; None without a pitch predictor.
+    """
 
     eps: Tensor
-    """Predicted noise of the window, [B, S]; zero where `sample_mask` is false."""
-    log_durations: Tensor
-    """Predicted log(1 + frames), [B, N]."""
     sample_mask: Tensor
-    """True where the window has sound, [B, S]."""
     features: Tensor
-    """Hidden features that the decoder heard, [B, T, C]."""
+    log_durations: Tensor | None = None
+    log_spectrum: Tensor | None = None
+    pitch: tuple[Tensor, Tensor] | None = None
 
 
 class WaveGrad2(nn.Module):
     """The whole model."""
 
-    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+    def __init__(self, config: ModelConfig, num_tokens: int, sampling_rate: int = 24_000) -> None:
         """Build it.
 
         Args:
             config: widths of all parts.
             num_tokens: size of the phone inventory, with the padding, which is id 0.
+            sampling_rate: of the voice, Hz; only a decoder with pitch asks for it.
         """
         super().__init__()
         self.samples_per_frame = config.samples_per_frame
         self.num_tokens = num_tokens
-        self.encoder = Encoder(config.encoder, num_tokens)
-        self.resampling = Resampling(config.resampling, config.encoder.channels)
-        self.decoder = Decoder(config.decoder, config.encoder.channels)
+        self.encoder: nn.Module
+        self.resampling: Resampling | ConvResampling
+        if config.encoder == "conv":
+            self.encoder, self.resampling = ConvEncoder(config.conv, num_tokens), ConvResampling(config.conv)
+        else:
+            self.encoder = Encoder(config.blstm, num_tokens)
+            self.resampling = Resampling(config.resampling, config.blstm.channels)
+        self.decoder: Decoder
+        if config.decoder == "spectral":
+            self.decoder = SpectralDecoder(config.spectral, config.channels, sampling_rate)
+        else:
+            self.decoder = WaveGradDecoder(config.wavegrad, config.channels)
+        self.pitch = PitchPredictor(config.channels) if self.decoder.needs_pitch else None
 
     def encode(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
         """Hidden features of the tokens, [B, N, C], from ids [B, N] and their mask [B, N].
-
-        Always in float32: the text side costs less than a hundredth of one denoising step.
 
         Raises:
             ShapeError: the shapes differ, a row has no token, or an id is not in the inventory.
         """
         self._check_tokens(token_ids, token_mask)
-        with torch.autocast(token_ids.device.type, enabled=False):
+        with self._text_precision(token_ids.device):
             hidden: Tensor = self.encoder(token_ids, token_mask)
         return hidden
 
     def predict_durations(self, hidden: Tensor, token_mask: Tensor) -> Tensor:
         """log(1 + frames) of each token, [B, N]."""
-        with torch.autocast(hidden.device.type, enabled=False):
+        with self._text_precision(hidden.device):
             return self.resampling.predict_durations(hidden, token_mask)
 
     def durations_from_log(self, log_durations: Tensor, token_mask: Tensor, pace: float = 1.0) -> Tensor:
@@ -82,14 +105,13 @@ class WaveGrad2(nn.Module):
         window_frames: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features of the frames [B, T, C] and their mask [B, T]; see `wg2.model.resampling.Resampling.forward`."""
-        with torch.autocast(hidden.device.type, enabled=False):
+        with self._text_precision(hidden.device):
             features, frame_mask = self.resampling(hidden, durations, token_mask, window_start, window_frames)
         return features, frame_mask
 
-    def denoise(self, noisy: Tensor, noise_level: Tensor, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-        """The noise in `noisy`, [B, S]; see `wg2.model.decoder.Decoder.forward`."""
-        eps: Tensor = self.decoder(noisy, noise_level, features, frame_mask)
-        return eps
+    def predict_f0(self, features: Tensor) -> Tensor | None:
+        """F0 of each frame, Hz, 0 where unvoiced, [B, T], from features [B, T, C]; None for a model without pitch."""
+        return None if self.pitch is None else self.pitch.f0(features)
 
     def forward(
         self,
@@ -101,6 +123,7 @@ class WaveGrad2(nn.Module):
         window_start: Tensor,
         window_frames: Tensor | None = None,
         kept: Tensor | None = None,
+        f0: Tensor | None = None,
     ) -> Prediction:
         """One training step's predictions, from windows of the noisy waveform.
 
@@ -113,15 +136,15 @@ class WaveGrad2(nn.Module):
             window_start: first frame of each window, [B].
             window_frames: valid frames of each window, [B]; None: all that lie within the utterance.
             kept: false where SpecAugment hides the hidden features of the windows, [B, T, C]; None: nowhere.
+            f0: true F0 of the windows' frames, Hz, 0 where unvoiced, [B, T]; None: the predicted one.
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
         self._whole_frames(noisy)  # refused before anything is computed
         hidden = self.encode(token_ids, token_mask)
         log_durations = self.predict_durations(hidden, token_mask)
-        given = durations, token_mask, noisy, noise_level, window_start, window_frames, kept
-        eps, sample_mask, features = self.windows(hidden, *given)
-        return Prediction(eps, log_durations, sample_mask, features)
+        given = durations, token_mask, noisy, noise_level, window_start, window_frames, kept, f0
+        return replace(self.windows(hidden, *given), log_durations=log_durations)
 
     def windows(
         self,
@@ -133,11 +156,10 @@ class WaveGrad2(nn.Module):
         window_start: Tensor,
         window_frames: Tensor | None = None,
         kept: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        f0: Tensor | None = None,
+    ) -> Prediction:
         """The part of `forward` behind the encoder, in which rows do not meet: `hidden` is [B, N, C].
 
-        Returns:
-            `eps`, `sample_mask` and `features` of a `Prediction`.
         Raises:
             ShapeError: windows that are not whole frames.
         """
@@ -146,9 +168,20 @@ class WaveGrad2(nn.Module):
         features = features if kept is None else features * kept
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
+        pitch = None if self.pitch is None else self.pitch(features)
+        f0 = self.predict_f0(features) if f0 is None else f0
         # Full windows, by far the most, need no masks inside the decoder.
-        eps = self.denoise(noisy, noise_level, features, None if bool(frame_mask.all()) else frame_mask)
-        return eps, frame_mask.repeat_interleave(self.samples_per_frame, dim=1), features
+        cache = self.decoder.condition(features, None if bool(frame_mask.all()) else frame_mask, f0)
+        eps = self.decoder.denoise(noisy, noise_level, cache)
+        log_spectrum = cache.log_spectrum if isinstance(cache, SpectralCache) else None
+        mask = frame_mask.repeat_interleave(self.samples_per_frame, dim=1)
+        return Prediction(eps, mask, features, log_spectrum=log_spectrum, pitch=pitch)
+
+    def _text_precision(self, device: torch.device) -> AbstractContextManager[object]:
+        """The paper's text side computes in float32: it costs less than a hundredth of one denoising step."""
+        if isinstance(self.encoder, ConvEncoder):
+            return nullcontext()
+        return torch.autocast(device.type, enabled=False)
 
     def _whole_frames(self, noisy: Tensor) -> int:
         frames, rest = divmod(noisy.shape[-1], self.samples_per_frame)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wg2.config import DecoderConfig, Sampler
+from wg2.config import Sampler
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.samplers import sample
 from wg2.diffusion.schedule import Schedule
@@ -63,7 +63,7 @@ def batches(lengths: Sequence[int], most: int, padding: float = PADDING) -> Iter
         yield batch
 
 
-def decode(model: WaveGrad2, batch: Sequence[Prepared], manner: Manner, config: DecoderConfig) -> Tensor:
+def decode(model: WaveGrad2, batch: Sequence[Prepared], manner: Manner) -> Tensor:
     """The waveforms of a batch, [B, S], each as it would be alone; what lies behind a row's end means nothing."""
     device = batch[0].hidden.device
     hidden = padded([row.hidden for row in batch])
@@ -71,7 +71,8 @@ def decode(model: WaveGrad2, batch: Sequence[Prepared], manner: Manner, config: 
     token_mask = padded([torch.ones(len(row.durations), dtype=torch.bool, device=device) for row in batch])
     features, frame_mask = model.upsample(hidden, durations, token_mask)
     mask = None if bool(frame_mask.all()) else frame_mask
-    decoder = ChunkedDecoder(model.decoder, config, features, mask, manner.chunk_frames)
+    f0 = model.predict_f0(features)
+    decoder = ChunkedDecoder(model.decoder, features, mask, f0, manner.chunk_frames)
 
     def noise(step: int) -> Tensor:
         hop = model.samples_per_frame

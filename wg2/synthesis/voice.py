@@ -26,10 +26,6 @@ from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
 from wg2.tracking import MODEL_SCHEME, resolve_voice
 
-CHUNK_FRAMES = {"cpu": 100, "cuda": 8000}
-"""Frames that are decoded at a time; memory grows with them, not with the text. CPU: 1.25 s (base: about 0.5 GB), for
-an eighth more computing, in the halos, than in one piece. GPU: a batch of ten sentences of 10 s."""
-
 _TOKENS_AT_A_TIME = 4096
 
 
@@ -51,7 +47,7 @@ class Voice:
             info: its facts.
             model: the network; it is frozen and moved to `device`.
             device: where to compute.
-            chunk_frames: frames that are decoded at a time; 0: `CHUNK_FRAMES` of the device. Sentences that fit
+            chunk_frames: frames that are decoded at a time; 0: as the decoder likes best on the device. Sentences that fit
                 together form a batch, a longer one is cut: the result is the same, the memory is bounded.
             bf16: compute the decoder in bfloat16.
             compile: compile the decoder.
@@ -63,11 +59,12 @@ class Voice:
             raise ConfigError(f"chunk_frames: got {chunk_frames}, wanted at least 0 (0: by the device)")
         self.info = info
         self.model = model.eval().requires_grad_(False).to(device)
-        self.model.decoder.to(torch.bfloat16 if bf16 else torch.float32).freeze()
+        self.model.decoder.compute_in(torch.bfloat16 if bf16 else torch.float32).freeze()
         if compile:
             self.model.decoder.compile_denoise()
         self.device = device
-        self.chunk_frames = chunk_frames or CHUNK_FRAMES.get(device.type, CHUNK_FRAMES["cpu"])
+        by_device = self.model.decoder.chunk_frames
+        self.chunk_frames = chunk_frames or by_device.get(device.type, by_device["cpu"])
         self.inventory = Inventory(info.phones)
         self._tuned = _tuned_schedules(info)
 
@@ -233,7 +230,7 @@ class Voice:
         spoken: dict[int, Speech] = {}
         for rows in batches([part.num_frames for part in parts], manner.chunk_frames):
             batch = [parts[row] for row in rows]
-            waveforms = decode(self.model, batch, manner, self.info.model.decoder)
+            waveforms = decode(self.model, batch, manner)
             if not bool(waveforms.isfinite().all()):
                 raise CheckpointError("the voice spoke NaN: its weights are damaged, or its training went astray")
             spoken |= zip(rows, map(self._speech, batch, waveforms.cpu().numpy()), strict=True)
@@ -260,7 +257,7 @@ def load_voice(
     Args:
         folder: what training left, or `models:/NAME@ALIAS`.
         device: 'cpu', 'cuda', 'cuda:1'.
-        chunk_frames: frames that are decoded at a time; 0: `CHUNK_FRAMES` of the device.
+        chunk_frames: frames that are decoded at a time; 0: as the decoder likes best on the device.
         bf16: compute the decoder in bfloat16: faster on GPUs, and on CPUs that multiply it; 1 % off in a step.
         compile: compile the decoder (minutes, once a process): for long jobs.
         lexicon: file of own pronunciations, 'WORD  P1 P2 ...' a line; they win over the voice's and the dictionary's.
@@ -274,7 +271,7 @@ def load_voice(
         folder = resolve_voice(str(folder), tracking or Config().tracking_uri)
     info, weights = load_voice_files(folder)
     info = with_lexicon(info, lexicon) if lexicon else info
-    model = WaveGrad2(info.model, num_tokens=Inventory(info.phones).num_tokens)
+    model = WaveGrad2(info.model, Inventory(info.phones).num_tokens, info.sampling_rate)
     load_weights(model, weights, str(folder))
     return Voice(info, model, _device(device), chunk_frames, bf16, compile)
 

@@ -18,6 +18,8 @@ from wg2.errors import DatasetError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
 from wg2.training.background import Background, Job
+from wg2.training.compute import Compute, choose
+from wg2.training.parts import from_leader
 from wg2.training.room import check_disk, check_gpu, parameters, window_bytes
 from wg2.training.samples import LONGEST_S, write_samples
 from wg2.training.settings import Sections, check_state
@@ -208,18 +210,25 @@ def open_session(
     device: torch.device | str = "cpu",
     leaving: Leaving = lambda: False,
     saved: Saved = lambda: None,
+    local_workers: int = 1,
 ) -> Session:
     """The training of a data set in a folder, as one worker sees it; arguments as for `Trainer` and `Session`.
+
+    `local_workers` train on this machine and share its cores.
 
     Raises:
         DatasetError: no utterance to train on, or none held out.
     """
     config, inventory = sections.train, Inventory(info.phones)
-    train, held_out = (UtteranceIndex(info, split, config.speaker, config.cache_dir) for split in ("train", "val"))
+    pitch = sections.model.decoder == "spectral"
+    train, held_out = (
+        UtteranceIndex(info, split, config.speaker, config.cache_dir, pitch=pitch) for split in ("train", "val")
+    )
+    compute = _compute(sections, folder, rank, world_size, torch.device(device), local_workers)
     loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed, config.halo_frames)
     share, halo = config.batch_size // world_size, config.halo_frames
     return Session(
-        Trainer(sections, info, rank, world_size, device),
+        Trainer(sections, info, rank, world_size, device, compute),
         lambda steps: loader.batches(steps, rank, world_size, config.loader_workers),
         lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
         lambda: validation_batches(
@@ -237,6 +246,15 @@ def open_session(
         leaving,
         saved,
     )
+
+
+def _compute(
+    sections: Sections, folder: Path, rank: int, world_size: int, device: torch.device, local_workers: int
+) -> Compute:
+    """As the newest state in the folder computed, else as configured and as the machine allows; on all workers alike."""
+    state = checkpoint.latest_state(folder / "checkpoints") if rank == 0 else None
+    before = checkpoint.read_facts(state).get("compute") if state else None
+    return from_leader(choose(sections.train, device, local_workers, before), world_size, device)
 
 
 def _samples(index: UtteranceIndex, inventory: Inventory, count: int) -> Iterator[Batch]:
@@ -284,8 +302,8 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
         )
     if info.samples_per_frame != sections.model.samples_per_frame:
         raise DatasetError(
-            f"{info.root}: samples_per_frame: got {info.samples_per_frame}, the model's upsample factors "
-            f"{sections.model.decoder.upsample_factors} make {sections.model.samples_per_frame}; prepare again"
+            f"{info.root}: samples_per_frame: got {info.samples_per_frame}, the model.{sections.model.decoder} "
+            f"section makes {sections.model.samples_per_frame}; prepare again"
         )
     share_of(sections.train.batch_size, 0, sections.train.workers)
     _check_rows(info, sections.train.speaker)

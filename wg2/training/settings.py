@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wg2 import checkpoint
 from wg2.config import DiffusionConfig, ModelConfig, TextConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import DatasetError, TrainingError
@@ -67,6 +68,7 @@ def check_state(facts: dict[str, Any], sections: Sections, info: DatasetInfo, fo
     # A setting that is younger than the state had its default then.
     young = replace(sections, train=TrainConfig()).fixed()["train"]
     settings = {**facts["settings"], "train": {**young, **facts["settings"]["train"]}}
+    settings["model"] = checkpoint.upgrade_model(settings["model"])
     old, new = (dict(_leaves(tree)) for tree in (settings, sections.fixed()))
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):

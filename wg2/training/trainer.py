@@ -21,17 +21,21 @@ from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
 from wg2.dataset.plan import share_of
 from wg2.diffusion.noise import gaussian
-from wg2.diffusion.objective import duration_loss, noise_loss, q_sample, sample_noise_level
+from wg2.diffusion.objective import duration_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import training_schedule
+from wg2.diffusion.spectral import sample_log_normal_level
 from wg2.errors import TrainingError
+from wg2.model.spectral import SpectralDecoder
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.augment import draw_masks
-from wg2.training.mel import compared_frames, log_mel, make_head, mel_loss
+from wg2.training.compute import Compute, choose
+from wg2.training.mel import make_head
 from wg2.training.parts import average_decay, from_leader, learning_rate, synchronise_norms, update_average
 from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
-from wg2.training.validation import VALIDATION_LEVELS, errors, scored_samples
+from wg2.training.terms import Estimate, make_terms
+from wg2.training.validation import VALIDATION_LEVELS, errors
 
 T = TypeVar("T")
 
@@ -48,6 +52,7 @@ class Trainer:
         rank: int = 0,
         world_size: int = 1,
         device: torch.device | str = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         """Initialise the weights from the seed, the same on all workers.
 
@@ -57,22 +62,28 @@ class Trainer:
             rank: which worker this is.
             world_size: of how many; above 1, torch.distributed is initialised.
             device: where to compute.
+            compute: threads and precision; None: by the configuration and the machine.
         """
-        torch.set_num_threads(sections.train.threads)
+        self.compute = compute or choose(sections.train, torch.device(device))
+        torch.set_num_threads(self.compute.threads)
         torch.manual_seed(sections.train.seed)
         self.sections, self.config, self.info = sections, sections.train, info
         self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
         self.schedule = training_schedule(sections.diffusion)
-        self.model = WaveGrad2(sections.model, num_tokens=len(info.phones) + 1).to(device)
+        self.model = WaveGrad2(sections.model, len(info.phones) + 1, info.sampling_rate).to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         if world_size > 1:
             synchronise_norms(self.model)
-        self.mel_head = make_head(sections.model.encoder.channels).to(device) if self.config.mel_weight else None
+        self.mel_head = make_head(sections.model.channels).to(device) if self.config.mel_weight else None
         self.optimizer = torch.optim.AdamW(  # without decay it is Adam, to the bit
-            self._parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
+            self._parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True,
+            betas=(0.9, self.config.adam_beta2),
+        )  # fmt: skip
+        decoder = self.model.decoder
+        stft = decoder.stft if isinstance(decoder, SpectralDecoder) else None
+        self.terms = make_terms(self.config, sections.model, info, self.mel_head, stft)
         if self.config.compile:
-            self.model.decoder.compile(dynamic=False)  # all windows have one length
+            decoder.compile_training()
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
 
     def from_leader(self, value: T) -> T:
@@ -113,8 +124,7 @@ class Trainer:
         self.step += 1
         total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
         return {
-            "loss/noise": losses[0], "loss/duration": losses[1], **dict(zip(("loss/mel",), losses[2:], strict=False)),
-            "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
+            **dict(zip(self._loss_names(), losses, strict=True)), "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
         }  # fmt: skip
 
     def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
@@ -184,6 +194,7 @@ class Trainer:
         own = {
             "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
             "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
+            "compute": self.compute.facts(),
         }  # fmt: skip
         return self.step, _copies(tensors), {**own, **facts}
 
@@ -219,7 +230,7 @@ class Trainer:
         return facts
 
     def _backward(self, batch: Batch) -> list[float]:
-        """Leave the whole batch's gradient in the parameters; the whole batch's noise, duration (and mel) losses.
+        """Leave the whole batch's gradient in the parameters; the whole batch's losses, as `_loss_names` names them.
 
         A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
         The text side, whose batch norm looks at all rows, is computed at once; the windows, which take the memory, in
@@ -227,10 +238,11 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
-        with record_function("wg2.forward"):
+        with record_function("wg2.forward"), self._autocast():
             hidden = self.model.encode(batch.token_ids, batch.token_mask)
             log_durations = self.model.predict_durations(hidden, batch.token_mask).float()
             duration = duration_loss(log_durations, batch.durations, batch.token_mask)
+        hidden = hidden.float()
         totals = self._sum(torch.stack(self._counts(batch)).to(duration.dtype)).clamp_min(1.0)
         audio_side = [0, *range(2, len(totals))]  # losses of the windows
         values, leaf = torch.zeros_like(totals), hidden.detach().requires_grad_()
@@ -249,10 +261,18 @@ class Trainer:
             self._sum_gradients(values)
         return list(values.tolist())
 
+    def _loss_names(self) -> list[str]:
+        """Of the losses, in the order of `_backward`."""
+        objective, *others = (f"loss/{term.name}" for term in self.terms)
+        return [objective, "loss/duration", *others]
+
     def _weights(self) -> tuple[float, ...]:
-        """Of the losses, in the order of `_losses`."""
-        weights = (1.0, self.config.duration_weight)
-        return weights if self.mel_head is None else (*weights, self.config.mel_weight)
+        """Of the losses, in the order of `_backward`."""
+        objective, *others = (term.weight for term in self.terms)
+        return (objective, self.config.duration_weight, *others)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.bf16)
 
     def _parameters(self) -> list[nn.Parameter]:
         """All that is trained."""
@@ -260,29 +280,25 @@ class Trainer:
         return [*self.model.parameters(), *head]
 
     def _counts(self, batch: Batch) -> list[Tensor]:
-        """Over how many frames, tokens and, where wanted, mel frames the losses of some windows are means."""
-        counts = [batch.scored_frames.sum(), batch.token_mask.sum()]
-        if self.mel_head is None:
-            return counts
-        return [*counts, self._compared(batch).sum()]
+        """Over how many frames, tokens or alike the losses of some windows are means."""
+        objective, *others = (term.count(batch) for term in self.terms)
+        return [objective, batch.token_mask.sum(), *others]
 
     def _losses(self, batch: Batch, hidden: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Part by part: its rows, and its noise and, where wanted, mel loss."""
+        """Part by part: its rows, and the value of each term."""
         levels, eps = self._noise(batch)
         noisy, kept = q_sample(batch.waveform, levels, eps), self._kept(batch)
         for first in range(0, len(levels), self._part):
             rows = slice(first, first + self._part)
             part = batch.part(rows)
             with record_function("wg2.forward"):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-                    predicted, sample_mask, features = self.model.windows(
+                with self._autocast():
+                    prediction = self.model.windows(
                         hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
-                        part.window_frames, None if kept is None else kept[rows],
+                        part.window_frames, None if kept is None else kept[rows], part.f0,
                     )  # fmt: skip
-                scored = scored_samples(part, sample_mask, self.info.samples_per_frame)
-                losses = [noise_loss(eps[rows], predicted, scored)]
-                if self.mel_head is not None:
-                    losses.append(self._mel_loss(self.mel_head, part, features))
+                estimate = Estimate(prediction, part, noisy[rows], levels[rows], eps[rows])
+                losses = [term.value(estimate) for term in self.terms]
             yield rows, losses
 
     @property
@@ -295,24 +311,22 @@ class Trainer:
         """Windows of a part."""
         return math.ceil(len(self._places) / self.config.accumulate)
 
-    def _mel_loss(self, head: nn.Module, batch: Batch, features: Tensor) -> Tensor:
-        wanted = log_mel(batch.waveform, self.info.samples_per_frame, self.info.sampling_rate)
-        return mel_loss(head(features.float()), wanted, self._compared(batch))
-
-    def _compared(self, batch: Batch) -> Tensor:
-        """True for the frames whose mel spectra are compared, [B, T]."""
-        hop = self.info.samples_per_frame
-        places = torch.arange(batch.waveform.shape[1], device=batch.waveform.device)
-        return compared_frames(scored_samples(batch, places < hop * batch.window_frames[:, None], hop), hop)
-
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
         generator = torch.Generator().manual_seed(_mix(self.config.seed, _LEVELS, self.step))
-        levels = sample_noise_level(self.schedule, self.config.batch_size, generator)
+        levels = self._levels(generator)
         places = self._places
         length = batch.waveform.shape[1]
         rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
         return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
+
+    def _levels(self, generator: torch.Generator) -> Tensor:
+        """Noise levels of the whole batch, by the law that was chosen."""
+        config = self.config
+        if config.noise_levels == "wavegrad":
+            return sample_noise_level(self.schedule, config.batch_size, generator)
+        law = config.log_snr_mean, config.log_snr_std
+        return sample_log_normal_level(self.schedule, config.batch_size, generator, *law)
 
     def _kept(self, batch: Batch) -> Tensor | None:
         """What SpecAugment leaves of the hidden features, [B, T, C], by each window's place in the whole batch."""
@@ -320,7 +334,7 @@ class Trainer:
             return None
         frames, places = batch.waveform.shape[1] // self.info.samples_per_frame, self._places
         generator = torch.Generator().manual_seed(_mix(self.config.seed, _AUGMENT, self.step))
-        channels = self.sections.model.encoder.channels
+        channels = self.sections.model.channels
         masks = draw_masks(self.config.augment, self.config.batch_size, frames, channels, generator)
         in_time, in_channels = (mask[places.start : places.stop].to(self.device) for mask in masks)
         return ~(in_time[:, :, None] | in_channels[:, None, :])

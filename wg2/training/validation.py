@@ -10,6 +10,7 @@ from wg2.dataset.loader import Batch
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, noise_loss, q_sample
 from wg2.model.wavegrad2 import WaveGrad2
+from wg2.training.terms import scored_samples
 
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Noise levels (sqrt of alpha bar) of the validation: `val/noise` is the mean over them."""
@@ -31,20 +32,16 @@ def errors(model: WaveGrad2, hop: int, batch: Batch, first: int) -> Tensor:
     size, length = batch.waveform.shape
     samples = batch.scored_frames.sum() * hop
     sums = []
+    hidden = model.encode(batch.token_ids, batch.token_mask)
+    log_durations = model.predict_durations(hidden, batch.token_mask)
     for stream, level in enumerate(VALIDATION_LEVELS):
         eps = torch.stack([gaussian(_SEED + place, stream, 0, length) for place in range(first, first + size)])
         eps, levels = eps.to(batch.waveform.device), torch.full((size,), level, device=batch.waveform.device)
-        prediction = model(
-            batch.token_ids, batch.token_mask, batch.durations, q_sample(batch.waveform, levels, eps),
-            levels, batch.window_start, batch.window_frames,
+        prediction = model.windows(
+            hidden, batch.durations, batch.token_mask, q_sample(batch.waveform, levels, eps),
+            levels, batch.window_start, batch.window_frames, f0=batch.f0,
         )  # fmt: skip
         sums.append(noise_loss(eps, prediction.eps, scored_samples(batch, prediction.sample_mask, hop)) * samples)
     tokens = batch.token_mask.sum()
-    sums.append(duration_loss(prediction.log_durations, batch.durations, batch.token_mask) * tokens)
+    sums.append(duration_loss(log_durations, batch.durations, batch.token_mask) * tokens)
     return torch.stack([*sums, samples, tokens]).double().cpu()
-
-
-def scored_samples(batch: Batch, sample_mask: Tensor, hop: int) -> Tensor:
-    """True for the samples that are scored, [B, S]: those with sound that lie in no halo."""
-    places = torch.arange(sample_mask.shape[1], device=sample_mask.device) - hop * batch.scored_start[:, None]
-    return sample_mask & (places >= 0) & (places < hop * batch.scored_frames[:, None])
