@@ -1,10 +1,12 @@
 import contextlib
 import multiprocessing
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -30,6 +32,11 @@ def wave(name: str) -> np.ndarray:
     return (np.arange(LENGTHS[name], dtype=np.float32) + 1) / 32768
 
 
+def contour(name: str) -> np.ndarray:
+    """Every frame's pitch tells where it is; the first is unvoiced."""
+    return np.where(np.arange(num_frames(LENGTHS[name], HOP)), 100 + np.arange(num_frames(LENGTHS[name], HOP)), 0)
+
+
 def row(name: str) -> dict:
     frames = num_frames(LENGTHS[name], HOP)
     return {
@@ -38,7 +45,7 @@ def row(name: str) -> dict:
         "split": "val" if name in ("u03", "u09") else "train", "phones": ["sil", "AA1", "."][: 2 + int(name[1:]) % 2],
         "durations": [1, frames - 1, 0][: 2 + int(name[1:]) % 2], "words": [], "lufs": -23.0,
         "align": {"backend": "sphinx", "score": 0.0}, "prep_version": "1",
-        "source": {"uri": name, "sha256": "", "start_s": 0.0, "end_s": 1.0},
+        "source": {"uri": name, "sha256": "", "start_s": 0.0, "end_s": 1.0}, "f0": contour(name),
     }  # fmt: skip
 
 
@@ -63,7 +70,7 @@ def index(info: DatasetInfo) -> UtteranceIndex:
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    tensors = [name for name in vars(one) if name != "utt_ids"]
+    tensors = [name for name, value in vars(one).items() if isinstance(value, torch.Tensor)]
     return one.utt_ids == other.utt_ids and all(torch.equal(getattr(one, t), getattr(other, t)) for t in tensors)
 
 
@@ -239,6 +246,60 @@ def test_validation_is_the_same_every_time_and_covers_every_utterance(info: Data
 def test_some_held_out_utterances_are_spread_over_all(index: UtteranceIndex):
     names = [name for batch in validation_batches(index, INVENTORY, 2, WINDOW, utterances=4) for name in batch.utt_ids]
     assert names == [index.name(row) for row in (0, 3, 6, 9)]
+
+
+@pytest.mark.parametrize("halo", [0, 3])
+def test_the_pitch_of_a_window_is_that_of_its_frames(info: DatasetInfo, halo: int):
+    index = UtteranceIndex(info, "train", pitch=True)
+    assert index.has_pitch
+    batches = WindowLoader(index, INVENTORY, 12, WINDOW, seed=1, halo_frames=halo)
+    for step in range(20):
+        batch = batches.batch(step)
+        assert batch.f0.shape == (12, WINDOW + 2 * halo)
+        assert batch.f0.dtype == torch.float32
+        for name, start, f0 in zip(batch.utt_ids, batch.window_start, batch.f0, strict=True):
+            wanted = contour(name)[int(start) :][: len(f0)]
+            assert np.array_equal(f0[: len(wanted)].numpy(), wanted)
+            assert not f0[len(wanted) :].any()
+
+
+def test_pitch_is_read_only_where_it_is_asked_for(info: DatasetInfo, index: UtteranceIndex):
+    assert not index.has_pitch
+    assert WindowLoader(index, INVENTORY, 2, WINDOW, seed=1).batch(0).f0 is None
+    with pytest.raises(DatasetError, match="open the index with pitch=True"):
+        index.f0(0)
+    asked = UtteranceIndex(info, "train", pitch=True)
+    assert asked.row(3) == index.row(3)
+    assert asked.table.column_names == index.table.column_names
+
+
+def test_a_batch_with_pitch_moves_and_is_cut_with_it(info: DatasetInfo):
+    batch = WindowLoader(UtteranceIndex(info, "train", pitch=True), INVENTORY, 6, WINDOW, seed=1).batch(0)
+    assert batch.to("meta").f0.device.type == "meta"
+    assert torch.equal(batch.part(slice(2, 5)).f0, batch.f0[2:5])
+
+
+def without_pitch(info: DatasetInfo, root: Path, version: int, names: tuple[str, ...]) -> DatasetInfo:
+    """The data set in which these have no pitch; before version 3 there is no such column."""
+    shards = []
+    for number, shard in enumerate(info.shards):
+        rows = pq.ParquetFile(shard).read().to_pylist()
+        rows = [{**row, "f0": None if row["utt_id"] in names else row["f0"]} for row in rows]
+        shards.append(f"{root}/{number}.parquet")
+        storage.write_bytes(shards[-1], parquet(rows, utterance_schema(24000, version), 3))
+    return replace(info, shards=tuple(shards), schema_version=version)
+
+
+@pytest.mark.parametrize(("version", "names"), [(2, tuple(LENGTHS)), (3, tuple(LENGTHS)), (3, ("u05",))])
+def test_a_data_set_without_pitch_is_read_for_who_needs_none(
+    info: DatasetInfo, index: UtteranceIndex, tmp_path: Path, version: int, names: tuple[str, ...]
+):
+    other = UtteranceIndex(without_pitch(info, tmp_path, version, names), "train", pitch=True)
+    assert not other.has_pitch
+    batches = [WindowLoader(i, INVENTORY, 6, WINDOW, seed=4).batch(3) for i in (index, other)]
+    assert equal(*batches)
+    assert batches[1].f0 is None
+    assert batches[1].part(slice(0, 2)).to("meta").f0 is None
 
 
 def test_a_part_of_a_batch_is_those_rows(index: UtteranceIndex):

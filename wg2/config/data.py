@@ -122,6 +122,9 @@ class PrepareConfig:
     """The Montreal Forced Aligner."""
     textgrids: str = ""
     """Folder of ID.TextGrid files for the aligner 'textgrid', in the time of the source recordings."""
+    pitch: bool = True
+    """Store the fundamental frequency (Hz) of every model frame, which the decoder 'spectral' is trained with; needs
+    pyworld."""
     unit_utterances: int = 256
     """Utterances in a unit of work, which commits or is repeated as a whole (256 are about 30 minutes)."""
     row_group_rows: int = 100

@@ -20,7 +20,7 @@ from wg2 import storage
 from wg2.dataset.manifest import Manifest, count_splits, dump, identity, in_words, read_manifest, reasons
 from wg2.dataset.outliers import Exclusions
 from wg2.dataset.outliers import read as read_exclusions
-from wg2.dataset.schema import SCHEMA_VERSION
+from wg2.dataset.schema import READABLE_VERSIONS, SCHEMA_VERSION
 from wg2.dataset.splits import SplitRule
 from wg2.errors import ConfigError, DatasetError
 
@@ -232,8 +232,9 @@ def read_document(root: str) -> Mapping[str, Any]:
 
 
 def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
-    if document["schema_version"] != SCHEMA_VERSION:
-        raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {SCHEMA_VERSION}; "
+    if document["schema_version"] not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
+        raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {readable}; "
                            "prepare it again into another folder")  # fmt: skip
     plain = ("schema_version", "config_hash", "identity", "sampling_rate", "samples_per_frame", "num_utterances",
              "hours", "rejects", "splits", "rejects_by_reason")  # fmt: skip

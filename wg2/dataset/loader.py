@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -50,6 +51,8 @@ class Batch:
         scored_start: the first frame that is scored, counted from the window's first, [B] int64.
         scored_frames: frames that are scored; without a halo equal to `window_frames`, [B] int64.
         utt_ids: names, B of them.
+        f0: fundamental frequency (Hz) of each frame of the windows, 0 where it is unvoiced or outside the utterance,
+            [B, W] float32; None: the index has no pitch.
     """
 
     token_ids: Tensor
@@ -61,15 +64,20 @@ class Batch:
     scored_start: Tensor
     scored_frames: Tensor
     utt_ids: tuple[str, ...]
+    f0: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "utt_ids"}
-        return replace(self, **tensors)
+        return replace(self, **{name: value.to(device) for name, value in self._parts() if name != "utt_ids"})
 
     def part(self, rows: slice) -> "Batch":
         """Some windows of it; the padding stays."""
-        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return replace(self, **{name: value[rows] for name, value in self._parts()})
+
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        """The attributes that it has, by name."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return ((name, value) for name, value in values if value is not None)
 
 
 class UtteranceIndex:
@@ -80,13 +88,20 @@ class UtteranceIndex:
         split: 'train', 'val' or 'test'.
         speaker: whose utterances; '': everybody's.
         cache_dir: local folder for copies of shards that lie on S3; '': none are made.
+        pitch: read the fundamental frequencies too, 4 bytes a frame, where the data set has them.
+
+    Attributes:
+        has_pitch: they were asked for, and every utterance of the split has one.
 
     Raises:
         DatasetError: the split has no utterances, or none of that speaker.
     """
 
-    def __init__(self, info: DatasetInfo, split: str, speaker: str = "", cache_dir: str = "") -> None:
-        tables = [_light_table(uri, shard, split, info.excluded) for shard, uri in enumerate(info.shards)]
+    def __init__(
+        self, info: DatasetInfo, split: str, speaker: str = "", cache_dir: str = "", pitch: bool = False
+    ) -> None:
+        columns = [*_LIGHT, "f0"] if pitch and info.schema_version >= 3 else _LIGHT
+        tables = [_light_table(uri, shard, columns, split, info.excluded) for shard, uri in enumerate(info.shards)]
         self.info = info
         self.table = pa.concat_tables(tables).sort_by("utt_id") if tables else pa.table({})
         if not self.table.num_rows:
@@ -100,6 +115,7 @@ class UtteranceIndex:
             self.table[name].to_numpy() for name in ("num_samples", "shard", "row")
         )
         self._phones, self._durations = _Lists(self.table["phones"]), _Lists(self.table["durations"])
+        self._take_f0()
 
     def __len__(self) -> int:
         return len(self.num_frames)
@@ -119,6 +135,26 @@ class UtteranceIndex:
     def tokens(self, index: int) -> tuple[list[str], list[int]]:
         """The phones of an utterance, and the frames of each."""
         return self._phones[index], self._durations[index]
+
+    def f0(self, index: int, start: int = 0, frames: int = -1) -> NDArray[np.float32]:
+        """Hz from frame `start` on, 0 where it is unvoiced: `frames` values, or all that there are, [T].
+
+        Raises:
+            DatasetError: the index has no pitch.
+        """
+        if self._f0 is None:
+            raise DatasetError(f"{self.info.root}: no f0 was read; open the index with pitch=True, and where has_pitch "
+                               "is False prepare the data set again with prepare.pitch")  # fmt: skip
+        whole: NDArray[np.float32] = self._f0.values(index)
+        return whole[start:] if frames < 0 else whole[start : start + frames]
+
+    def _take_f0(self) -> None:
+        """Move the contours out of the table, so that they lie in memory once."""
+        self._f0: _Lists | None = None
+        if "f0" in self.table.column_names:
+            self._f0 = None if self.table["f0"].null_count else _Lists(self.table["f0"])
+            self.table = self.table.drop_columns("f0")
+        self.has_pitch = self._f0 is not None
 
     def row(self, index: int) -> dict[str, Any]:
         """The columns of an utterance, without its audio."""
@@ -251,7 +287,8 @@ def collate(
     lengths = np.array([index.num_frames[int(row)] for row in windows.rows], dtype=np.int64)
     length = window_frames + 2 * halo_frames
     starts = np.clip(windows.starts - halo_frames, 0, np.maximum(lengths - length, 0))
-    pieces = [index.waveform(int(row), int(start), length) for row, start in zip(windows.rows, starts, strict=True)]
+    spans = list(zip(windows.rows.tolist(), starts.tolist(), strict=True))
+    pieces = [index.waveform(row, start, length) for row, start in spans]
     token_ids = _pad([inventory.ids(row) for row in phones], torch.int64)
     return Batch(
         token_ids=token_ids,
@@ -263,7 +300,17 @@ def collate(
         scored_start=torch.from_numpy(windows.starts - starts),
         scored_frames=torch.from_numpy(np.minimum(lengths - windows.starts, window_frames)),
         utt_ids=tuple(index.name(int(row)) for row in windows.rows),
+        f0=_f0(index, spans, length) if index.has_pitch else None,
     )
+
+
+def _f0(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """The contours of windows (utterance, first frame) of `length` frames, padded with zeros, [B, W]."""
+    padded = np.zeros((len(spans), length), dtype=np.float32)
+    for place, (row, start) in enumerate(spans):
+        piece = index.f0(row, start, length)
+        padded[place, : len(piece)] = piece
+    return torch.from_numpy(padded)
 
 
 class _Lists:
@@ -277,11 +324,16 @@ class _Lists:
         self._values = whole.flatten().to_numpy(zero_copy_only=False)
 
     def __getitem__(self, index: int) -> list[Any]:
-        values: list[Any] = self._values[self._ends[index] : self._ends[index + 1]].tolist()
-        return values
+        items: list[Any] = self.values(index).tolist()
+        return items
+
+    def values(self, index: int) -> NDArray[Any]:
+        """The same without a copy."""
+        found: NDArray[Any] = self._values[self._ends[index] : self._ends[index + 1]]
+        return found
 
 
-def _light_table(uri: str, shard: int, split: str, excluded: frozenset[str]) -> pa.Table:
+def _light_table(uri: str, shard: int, columns: Sequence[str], split: str, excluded: frozenset[str]) -> pa.Table:
     """A shard's rows of one split, without audio and outliers; 'shard' and 'row' say where the audio is.
 
     Raises:
@@ -289,7 +341,7 @@ def _light_table(uri: str, shard: int, split: str, excluded: frozenset[str]) -> 
     """
     try:
         files, path = storage.filesystem(uri)
-        table = pq.ParquetFile(path, filesystem=files).read(columns=_LIGHT)
+        table = pq.ParquetFile(path, filesystem=files).read(columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{uri}: cannot read the shard: {error}; run pipelines/prepare.py again") from error
     count = table.num_rows

@@ -16,6 +16,7 @@ from wg2.alignment.backends import settings as aligner_settings
 from wg2.alignment.frames import TimedTokens, to_frames
 from wg2.config import AudioConfig, PrepareConfig, TextConfig
 from wg2.corpus import Recording
+from wg2.dataset import pitch
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.schema import REJECT_SCHEMA, SCHEMA_VERSION, utterance_schema, validate
 from wg2.dataset.units import Entry, Unit
@@ -23,7 +24,7 @@ from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, Tr
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
-PREP_VERSION = "3"
+PREP_VERSION = "4"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
 
 T = TypeVar("T")
@@ -121,6 +122,8 @@ class UnitPreparer:
         self._recipe = recipe
         self._frontend = Frontend(recipe.text)
         self._aligner = make_aligner(recipe.prepare)
+        if recipe.prepare.pitch:
+            pitch.check_installed()
         self._last = _Source()
 
     def prepare(self, unit: Unit) -> Manifest:
@@ -209,6 +212,7 @@ class UnitPreparer:
         timed = to_frames(utterance.words, alignment, len(clip.waveform), clip.sampling_rate, hop)
         utt_id, quality = entry.recording.utt_id, clip.quality
         flac = audio.encode_flac(clip.waveform, clip.sampling_rate)
+        f0 = pitch.contour(clip.waveform, clip.sampling_rate, hop) if self._recipe.prepare.pitch else None
         row = {
             "utt_id": utt_id,
             "audio": {"bytes": flac, "path": f"{utt_id}.flac"},
@@ -225,6 +229,7 @@ class UnitPreparer:
             "source": {"uri": entry.source, "sha256": utterance.sha256, "channel": quality.channel,
                        "start_s": clip.start_s, "end_s": clip.end_s},
             "prep_version": PREP_VERSION,
+            "f0": f0,
         }  # fmt: skip
         _check(row, hop)
         return row

@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from wg2.dataset.pitch import CEIL_HZ, FLOOR_HZ
 from wg2.errors import DatasetError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Of what is written. 3 adds the column f0."""
+READABLE_VERSIONS = (2, 3)
+"""What readers understand."""
 
 _WORD = pa.struct([("word", pa.string()), ("start_s", pa.float32()), ("end_s", pa.float32())])
 _SOURCE = pa.struct([
@@ -40,6 +45,7 @@ _FIELDS = [
     ("source", _SOURCE),
     ("prep_version", pa.string()),
 ]
+_F0 = ("f0", pa.list_(pa.float32()))
 
 REJECT_SCHEMA = pa.schema([
     ("utt_id", pa.string()),
@@ -51,11 +57,14 @@ REJECT_SCHEMA = pa.schema([
 """A rejected utterance: which stage refused it, and why."""
 
 
-def utterance_schema(sampling_rate: int) -> pa.Schema:
-    """The schema of the data set, with the Audio feature for Hugging Face `datasets`."""
+def utterance_schema(sampling_rate: int, version: int = SCHEMA_VERSION) -> pa.Schema:
+    """The schema of the data set, with the Audio feature for Hugging Face `datasets`.
+
+    The values of f0 are Hz, one for each model frame, 0 where it is unvoiced; null: `prepare.pitch` was off.
+    """
     features = {"audio": {"sampling_rate": sampling_rate, "_type": "Audio"}}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return pa.schema(_FIELDS, metadata=metadata)
+    return pa.schema([*_FIELDS, _F0] if version >= 3 else _FIELDS, metadata=metadata)
 
 
 def num_frames(num_samples: int, samples_per_frame: int) -> int:
@@ -79,3 +88,15 @@ def validate(row: Mapping[str, Any], samples_per_frame: int) -> None:
         raise DatasetError(f"{row['utt_id']}: {len(row['phones'])} phones but {len(row['durations'])} durations")
     if min(row["durations"]) < 0:
         raise DatasetError(f"{row['utt_id']}: a duration of {min(row['durations'])} frames")
+    if row.get("f0") is not None:
+        _validate_f0(row, wanted)
+
+
+def _validate_f0(row: Mapping[str, Any], frames: int) -> None:
+    f0 = np.asarray(row["f0"], dtype=np.float32)
+    if len(f0) != frames:
+        raise DatasetError(f"{row['utt_id']}: f0 has {len(f0)} values but the audio has {frames} frames; rerun prepare")
+    wrong = f0[~((f0 == 0) | ((f0 >= FLOOR_HZ) & (f0 <= CEIL_HZ)))]  # NaN is wrong too
+    if len(wrong):
+        raise DatasetError(f"{row['utt_id']}: f0 has the value {wrong[0]:g} Hz, wanted 0 (unvoiced) or {FLOOR_HZ:g} to "
+                           f"{CEIL_HZ:g}; rerun prepare")  # fmt: skip

@@ -150,7 +150,8 @@ def _table(data: bytes, schema: pa.Schema) -> pa.Table:
 
 def _rows(check: _Check, unit: Manifest, data: bytes) -> Generator[str, None, list[dict[str, Any]]]:
     """Check each row of a shard; yields complaints, returns the rows without their audio."""
-    rows: list[dict[str, Any]] = _table(data, utterance_schema(check.info.sampling_rate)).to_pylist()
+    schema = utterance_schema(check.info.sampling_rate, check.info.schema_version)
+    rows: list[dict[str, Any]] = _table(data, schema).to_pylist()
     position = 0
     for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(batch_size=16, columns=["audio"]):
         for sound in batch.column("audio").to_pylist():

@@ -9,20 +9,16 @@ F0 by DIO, refined by StoneMask (Morise, Kawahara & Katayose, 2009; Morise, Yoko
 Shapes: S samples, T and U frames of two clips.
 """
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
+from wg2.dataset.pitch import world
 from wg2.evaluation.metrics.cepstrum import FRAME_S, Path
 
 
 def f0(waveform: NDArray[np.float32], sampling_rate: int) -> NDArray[np.float64]:
     """Fundamental frequency (Hz) of each frame of `waveform` [S], 0 where it is unvoiced, [T]."""
-    with warnings.catch_warnings():  # it asks setuptools for its own version, which is announced to go
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
-        import pyworld
-
+    pyworld = world()
     samples = waveform.astype(np.float64)
     rough, times = pyworld.dio(samples, sampling_rate, frame_period=1000 * FRAME_S)
     refined: NDArray[np.float64] = pyworld.stonemask(samples, rough, times, sampling_rate)
