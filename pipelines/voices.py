@@ -17,7 +17,7 @@ from wg2.checkpoint import VoiceInfo, check_voice, voice_json, with_lexicon
 from wg2.config import BookConfig, Config, SynthesizeConfig
 from wg2.errors import ConfigError
 from wg2.text.frontend import Frontend
-from wg2.tracking import MODEL_SCHEME, Version, find_version, resolve_voice
+from wg2.tracking import MODEL_SCHEME, Version, default_voice, find_version, resolve_voice
 
 if TYPE_CHECKING:
     from wg2 import Voice
@@ -54,13 +54,13 @@ class VoiceFiles:
 
 
 def find_voice(name: str, config: Config) -> VoiceFiles:
-    """The voice of a name, else the configuration's champion; damaged ones are refused before anything is written.
+    """The voice of a name, else the default; damaged ones are refused before anything is written.
 
     Raises:
         TrackingError: there is no such voice.
         CheckpointError: it is damaged.
     """
-    name = name or f"models:/{config.tracking.model_name}@champion"
+    name = name or default_voice(config.tracking.model_name, config.tracking_uri)
     version = find_version(name, config.tracking_uri) if name.startswith(MODEL_SCHEME) else None
     place = resolve_voice(version.address if version else name, config.tracking_uri)  # an alias may move meanwhile
     info, files = check_voice(place), {file: (place / file).read_bytes() for file in _FILES}

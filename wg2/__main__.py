@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, get_args
 
+from wg2.config.data import BUNDLED
 from wg2.config.speaking import Sampler
 from wg2.errors import DatasetError, Wg2Error
 from wg2.evaluation.listening import command as listening
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_say(words: Any) -> None:
     say = words.add_parser("say", help="speak a text into an audio file")
     say.add_argument("text", help="what to say; phones in braces are spoken as they are: 'Oh, {HH AH0 L OW1}.'")
-    say.add_argument("--voice", required=True, help="voice folder, or models:/NAME@ALIAS")
+    say.add_argument("--voice", default=BUNDLED, help="voice folder, models:/NAME@ALIAS or bundled [%(default)s]")
     say.add_argument("--tracking", default="", metavar="URI", help="MLflow of a models:/ voice [runs/demo/mlflow.db]")
     say.add_argument("-o", "--output", default="speech.wav", help=".wav, .flac, .ogg or .mp3 [%(default)s]")
     say.add_argument("--steps", type=int, default=50, help="denoising steps, at least 2 [%(default)s]")

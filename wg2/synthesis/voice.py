@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wg2.checkpoint import VoiceInfo, load_voice_files, load_weights, with_lexicon
-from wg2.config import Config, Sampler
+from wg2.config import BUNDLED, Config, Sampler
 from wg2.diffusion.schedule import Schedule, custom_schedule, inference_schedule
 from wg2.errors import CheckpointError, ConfigError, ScheduleError
 from wg2.model.wavegrad2 import WaveGrad2
@@ -244,7 +244,7 @@ class Voice:
 
 
 def load_voice(
-    folder: str | Path,
+    folder: str | Path = BUNDLED,
     device: str = "cpu",
     chunk_frames: int = 0,
     bf16: bool = False,
@@ -255,7 +255,7 @@ def load_voice(
     """Load a voice: averaged weights, evaluation mode.
 
     Args:
-        folder: what training left, or `models:/NAME@ALIAS`.
+        folder: what training left, `models:/NAME@ALIAS`, or 'bundled' for the voice that comes with wg2.
         device: 'cpu', 'cuda', 'cuda:1'.
         chunk_frames: frames that are decoded at a time; 0: as the decoder likes best on the device.
         bf16: compute the decoder in bfloat16: faster on GPUs, and on CPUs that multiply it; 1 % off in a step.
@@ -267,7 +267,7 @@ def load_voice(
         CheckpointError: a file is missing, damaged or of another shape, or a stored schedule cannot be used.
         ConfigError: there is no such device here, or the lexicon cannot be read.
     """
-    if str(folder).startswith(MODEL_SCHEME):
+    if str(folder) == BUNDLED or str(folder).startswith(MODEL_SCHEME):
         folder = resolve_voice(str(folder), tracking or Config().tracking_uri)
     info, weights = load_voice_files(folder)
     info = with_lexicon(info, lexicon) if lexicon else info

@@ -6,7 +6,7 @@ registry.py      `register`, `resolve_voice`, `Version`
 served_model.py  what `mlflow models serve` runs
 """
 
-from wg2.tracking.registry import MODEL_SCHEME, Version, find_version, register, resolve_voice
+from wg2.tracking.registry import MODEL_SCHEME, Version, default_voice, find_version, register, resolve_voice
 from wg2.tracking.run import Run, git_commit
 
-__all__ = ["MODEL_SCHEME", "Run", "Version", "find_version", "git_commit", "register", "resolve_voice"]
+__all__ = ["MODEL_SCHEME", "Run", "Version", "default_voice", "find_version", "git_commit", "register", "resolve_voice"]

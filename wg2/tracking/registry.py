@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wg2 import checkpoint
+from wg2 import bundled, checkpoint
+from wg2.config import BUNDLED
 from wg2.errors import TrackingError
 from wg2.tracking.client import SQLITE, absolute, one_line, open_client
 from wg2.tracking.run import TAG_LENGTH, Run
@@ -86,6 +87,12 @@ class Version:
             open_client(self.uri).set_registered_model_alias(self.name, alias, str(self.number))
 
 
+def default_voice(model: str, uri: str) -> str:
+    """Who speaks where no voice is named: the champion of `model`; before the first training, the bundled voice."""
+    path = Path(absolute(uri).removeprefix(SQLITE))
+    return BUNDLED if uri.startswith(SQLITE) and not path.exists() else f"{MODEL_SCHEME}{model}@champion"
+
+
 def find_version(voice: str, uri: str) -> Version:
     """The version that models:/NAME@ALIAS or models:/NAME/VERSION means now.
 
@@ -102,11 +109,13 @@ def resolve_voice(voice: str, uri: str) -> Path:
     """The local folder of a voice.
 
     Args:
-        voice: a folder, models:/NAME@ALIAS or models:/NAME/VERSION.
+        voice: a folder, models:/NAME@ALIAS or models:/NAME/VERSION, or 'bundled' for the one that comes with wg2.
         uri: the registry.
     Raises:
         TrackingError: no such folder, model, alias or version.
     """
+    if voice == BUNDLED:
+        return bundled.VOICE
     if not voice.startswith(MODEL_SCHEME):
         if (Path(voice) / "voice.json").exists():
             return Path(voice).absolute()

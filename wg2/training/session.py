@@ -306,7 +306,7 @@ def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Pat
             f"section makes {sections.model.samples_per_frame}; prepare again"
         )
     share_of(sections.train.batch_size, 0, sections.train.workers)
-    _check_rows(info, sections.train.speaker)
+    _check_rows(info, sections.train.speaker, pitch=sections.model.decoder == "spectral")
     check_disk(parameters(sections.model, len(info.phones) + 1), sections.train.keep_checkpoints, folder)
 
 
@@ -319,15 +319,20 @@ def check_memory(sections: Sections, info: DatasetInfo, device: torch.device) ->
     if device.type != "cuda":
         return ""
     config, tokens = sections.train, len(info.phones) + 1
-    one = window_bytes(sections.model, tokens, config.window_frames + 2 * config.halo_frames, config.bf16)
+    one = window_bytes(sections.model, tokens, config.window_frames + 2 * config.halo_frames, config.bf16 is not False)
     return check_gpu(config, parameters(sections.model, tokens), one, torch.cuda.mem_get_info(device)[0])
 
 
-def _check_rows(info: DatasetInfo, speaker: str) -> None:
+def _check_rows(info: DatasetInfo, speaker: str, pitch: bool) -> None:
     """Read all shards but their audio: better found missing here than by every worker, every try."""
     inventory = Inventory(info.phones)
     for split in ("train", "val"):
-        index = UtteranceIndex(info, split, speaker)
+        index = UtteranceIndex(info, split, speaker, pitch=pitch)
+        if pitch and not index.has_pitch:
+            raise DatasetError(
+                f"{info.root}: the split '{split}' has no f0, which the spectral decoder is conditioned on; "
+                "prepare the corpus again with prepare.pitch, in another folder, or train with model.decoder=wavegrad"
+            )
         inventory.ids(index.phones())
         if len(index.speakers()) > 1:
             raise DatasetError(
