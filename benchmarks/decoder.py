@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from wg2 import config
-from wg2.model.wavegrad import WaveGradCache, WaveGradDecoder
 from wg2.model.receptive_field import macs_per_second
+from wg2.model.wavegrad import WaveGradCache, WaveGradDecoder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "model"))
 from plain_decoder import PlainDecoder
@@ -107,7 +107,9 @@ def make_inputs(
     return Inputs(noisy, level, torch.randn(arguments.rows, frames, channels, device=device))
 
 
-def prepare(decoder: WaveGradDecoder, inputs: Inputs, dtype: torch.dtype, compiled: bool, mode: str) -> Callable[[], Tensor]:
+def prepare(
+    decoder: WaveGradDecoder, inputs: Inputs, dtype: torch.dtype, compiled: bool, mode: str
+) -> Callable[[], Tensor]:
     """A denoising step, with what can be hoisted hoisted."""
     model, given = copy.deepcopy(decoder).to(dtype).freeze(), inputs.to(dtype)
     cache = model.condition(given.features)

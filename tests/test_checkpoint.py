@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from wg2 import checkpoint
-from wg2.checkpoint import MetricRow, TunedSchedule, VoiceInfo
+from wg2.checkpoint import MetricRow, TunedSchedule, VoiceInfo, export_voice, load_voice_files
 from wg2.checkpoint.folder import dump
 from wg2.checkpoint.plain import build
 from wg2.errors import CheckpointError
@@ -112,6 +112,29 @@ def change(voice: Path, edit) -> None:
     (voice / "voice.json").write_text(dump(tree))
 
 
+def test_a_voice_of_before_there_were_two_decoders_is_read(voice: Path):
+    wanted, _ = load_voice_files(voice)
+
+    def as_it_was(tree: dict) -> None:
+        model = tree["voice"]["model"]
+        tree["voice"]["model"] = {
+            "encoder": model["blstm"], "resampling": model["resampling"], "decoder": model["wavegrad"],
+        }  # fmt: skip
+
+    change(voice, as_it_was)
+    assert load_voice_files(voice)[0] == wanted
+
+
+def test_an_exported_voice_is_half_as_large_and_the_same_but_for_rounding(voice: Path, tmp_path: Path):
+    assert export_voice(voice, tmp_path / "small") == load_voice_files(voice)[0]
+    (_, whole), (_, half) = load_voice_files(voice), load_voice_files(tmp_path / "small")
+    assert whole.keys() == half.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(half[name].to(tensor.dtype), tensor, rtol=2**-8, atol=0)
+    sizes = [sum(t.numel() * t.element_size() for t in tensors.values()) for tensors in (whole, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
@@ -121,7 +144,10 @@ def change(voice: Path, edit) -> None:
         (lambda tree: tree["voice"]["model"]["blstm"].update(channels="ten"), r"channels: got 'ten', wanted int"),
         (lambda tree: tree["voice"].update(step=True), r"step: got True, wanted int"),
         (lambda tree: tree["voice"].update(model=[]), r"ModelConfig: missing or unknown: list"),
-        (lambda tree: tree["voice"].update(samples_per_frame=299), r"samples_per_frame: got 299, but the wavegrad decoder has 300"),
+        (
+            lambda tree: tree["voice"].update(samples_per_frame=299),
+            r"samples_per_frame: got 299, but the wavegrad decoder has 300",
+        ),
         (lambda tree: tree["voice"].update(sampling_rate=0), r"voice.json: got sampling_rate=0 .* at least 1"),
         (lambda tree: tree["voice"].update(step=-1), r"voice.json: got .* step=-1, wanted .* at least 0"),
         (lambda tree: tree["voice"].update(phones=["B", "B"]), r"voice.json: phones: got 2 with 1 different"),

@@ -33,6 +33,15 @@ def test_say_writes_what_it_says_it_wrote(voice: Path, tmp_path: Path, capsys: p
     assert f"{info.frames / 24_000:.2f} s at 24000 Hz, 3 steps" in capsys.readouterr().out
 
 
+def test_say_speaks_with_the_bundled_voice_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["say", "Hello there.", "-o", "hello.wav", "--steps", "3"]) == 0
+    named = tmp_path / "named.wav"
+    assert main(["say", "Hello there.", "--voice", "bundled", "-o", str(named), "--steps", "3"]) == 0
+    assert (tmp_path / "hello.wav").read_bytes() == named.read_bytes()
+    assert 0.4 < soundfile.info(named).duration < 3
+
+
 def test_say_obeys_pace_seed_and_sampler(voice: Path, tmp_path: Path):
     def spoken(name: str, *options: str) -> tuple[int, bytes]:
         path = tmp_path / name

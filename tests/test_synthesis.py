@@ -21,9 +21,9 @@ from wg2.text.phonemes import Word
 BIRDS = ("sil", "B", "ER1", "D", "Z", "_", "S", "IH1", "NG", ".")
 
 
-@pytest.fixture(scope="module")
-def voice(tmp_path_factory: pytest.TempPathFactory) -> Voice:
-    return load_voice(tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny"))
+@pytest.fixture(scope="module", params=[tiny_voice.MODEL, tiny_voice.SPECTRAL], ids=["wavegrad", "spectral"])
+def voice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Voice:
+    return load_voice(tiny_voice.save(tmp_path_factory.mktemp("voice") / "tiny", model=request.param))
 
 
 @pytest.mark.parametrize("text", ["Birds.", "Two birds sat on a wire, and sang: why not?", "Oh! Birds. Birds"])

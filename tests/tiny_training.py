@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from wg2 import audio, storage
-from wg2.config import Config, WaveGradConfig, BlstmConfig, ModelConfig, PrepareConfig, ResamplingConfig, TrainConfig
+from wg2.config import (
+    BlstmConfig,
+    Config,
+    ConvConfig,
+    ModelConfig,
+    PrepareConfig,
+    ResamplingConfig,
+    SpectralConfig,
+    TrainConfig,
+    WaveGradConfig,
+)
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet
@@ -35,6 +45,11 @@ MODEL = ModelConfig(
         down_channels=(8, 8),
     ),
 )
+SPECTRAL = ModelConfig(
+    "conv", "spectral",
+    conv=ConvConfig(channels=8, token_blocks=1, duration_blocks=1, frame_blocks=1, kernel_size=3, dropout=0.0),
+    spectral=SpectralConfig(samples_per_frame=HOP, channels=8, blocks=1, kernel_size=3),
+)  # fmt: skip
 TRAIN = TrainConfig(
     steps=12, batch_size=4, window_frames=16, learning_rate=5e-3, warmup_steps=4, ema_decay=0.9,
     validate_every=4, checkpoint_every=2, log_every=1, validation_windows=2, samples=0,
@@ -47,9 +62,15 @@ def sections(**changes: Any) -> Sections:
     return Sections(replace(TRAIN, **changes), MODEL, config.diffusion, config.text)
 
 
+def spectral(**changes: Any) -> Sections:
+    """The same for the spectral decoder, its objective and its noise levels."""
+    return replace(sections(objective="spectral", noise_levels="log-normal", **changes), model=SPECTRAL)
+
+
 def with_dropout(of: Sections) -> Sections:
     """The same settings with the regularisation that draws random masks."""
-    return replace(of, model=replace(of.model, blstm=replace(of.model.blstm, dropout=0.5, zoneout=0.1)))
+    blstm, conv = replace(of.model.blstm, dropout=0.5, zoneout=0.1), replace(of.model.conv, dropout=0.5)
+    return replace(of, model=replace(of.model, blstm=blstm, conv=conv))
 
 
 def config(folder: Path, **changes: Any) -> Config:
@@ -85,6 +106,7 @@ def _row(name: str) -> dict[str, Any]:
         "durations": [*rest, frames - sum(rest)], "words": [], "lufs": -23.0,
         "align": {"backend": "sphinx", "score": 0.0}, "prep_version": "1",
         "source": {"uri": name, "sha256": "", "start_s": 0.0, "end_s": 1.0},
+        "f0": [0.0 if frame % 5 == 0 else 100.0 + 10 * number for frame in range(frames)],
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wg2 import audio, storage
-from wg2.config import Config, WaveGradConfig, BlstmConfig, ModelConfig, ResamplingConfig, TrainConfig
+from wg2.config import BlstmConfig, Config, ModelConfig, ResamplingConfig, TrainConfig, WaveGradConfig
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet

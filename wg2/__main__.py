@@ -1,9 +1,11 @@
 """The command line: what a laptop needs. The jobs are in pipelines/.
 
+python -m wg2 say "Two birds sat on a wire." -o birds.wav
 python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -o birds.wav
 python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
+python -m wg2 export --voice runs/fast/training/best -o my-voice
 python -m wg2 dataset verify runs/demo/dataset
 python -m wg2 listening make --system 12=runs/demo/synthesis/12 --system 6=runs/demo/synthesis/6 -o listening.html
 python -m wg2 listening summarize listening-*.csv
@@ -57,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("path", help="folder or s3:// prefix")
     show.set_defaults(run=_dataset_show)
     _add_tune(words)
+    export = words.add_parser("export", help="copy a voice with its weights in bfloat16: half the size")
+    export.add_argument("--voice", required=True, metavar="FOLDER", help="voice folder")
+    export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="the copy")
+    export.set_defaults(run=_export)
     report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
     report.add_argument("path", help="folder or s3:// prefix")
     report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
@@ -141,6 +147,13 @@ def _dataset_show(arguments: argparse.Namespace, _: Sequence[str]) -> None:
 
     for name, value in dataset_facts(open_dataset(arguments.path)).items():
         print(f"{name:18} {value}")
+
+
+def _export(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.checkpoint import export_voice
+
+    info = export_voice(arguments.voice, arguments.output)
+    print(f"{arguments.output}: {info.step} steps, weights in bfloat16")
 
 
 def _tune_schedule(arguments: argparse.Namespace, _: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ import torch
 from wg2.config import WaveGradConfig
 from wg2.errors import ConfigError
 from wg2.model.chunks import CACHED_FRAMES, ChunkedDecoder, plan_chunks
-from wg2.model.wavegrad import WaveGradDecoder
 from wg2.model.receptive_field import ReceptiveField, macs_per_second, receptive_field
+from wg2.model.wavegrad import WaveGradDecoder
 
 NARROW = WaveGradConfig(pre_channels=6, up_channels=(5, 5, 4, 4, 3), down_pre_channels=4, down_channels=(4, 4, 6, 6))
 NARROW_LARGE = replace(NARROW, large=True, up_dilations=((1, 2, 4, 8),) * 5)

@@ -27,6 +27,7 @@ SMALL = (
     "--corpus.limit", "12", "--prepare.val-fraction", "0.15", "--prepare.test-fraction", "0.15",
     "--train.steps", "4", "--train.validate-every", "2", "--train.checkpoint-every", "2", "--train.batch-size", "2",
     "--synthesize.steps", "3", "2", "--tracking.model-name", "tiny",
+    "--model.conv.channels", "16", "--model.spectral.channels", "16", "--train.init", "",
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _again(folder: Path, *options: str) -> dict:
 
 def test_the_summary_has_exactly_the_keys_that_were_promised(done: Done):
     summary = done.summary
-    assert list(summary) == ["dataset", "training", "model", "synthesis", "report", "seconds"]
+    assert list(summary) == ["dataset", "training", "model", "synthesis", "wer", "report", "seconds"]
     assert list(summary["dataset"]) == ["utterances", "hours", "rejects"]
     assert list(summary["training"]) == ["steps", "val_first", "val_last", "run_id"]
     assert list(summary["model"]) == ["name", "version"]
@@ -83,6 +84,8 @@ def test_the_summary_is_true(done: Done):
     assert summary["model"] == {"name": "tiny", "version": 1}
     assert [entry["steps"] for entry in summary["synthesis"]] == [3, 2]
     assert summary["seconds"] > 1
+    assert list(summary["wer"]) == ["recording", "3 steps", "2 steps", "bundled voice"]
+    assert summary["wer"]["recording"] < summary["wer"]["3 steps"]  # four steps of training make no words
     for entry in summary["synthesis"]:
         assert entry["rtf"] > 0
         assert entry["files"]
@@ -92,14 +95,15 @@ def test_the_summary_is_true(done: Done):
 def test_the_report_plays_each_sentence_as_recorded_and_at_each_step_count(done: Done):
     page = Path(done.summary["report"]).read_text()
     sentences = len(done.summary["synthesis"][0]["files"])
-    assert page.count("<audio ") == page.count("<img ") == 3 * sentences
-    assert page.count("<b>recording</b>") == page.count("<b>2 steps</b>") == sentences
-    assert "does not speak yet" in page
+    assert page.count("<audio ") == page.count("<img ") == 4 * sentences
+    for name in ("recording", "2 steps", "bundled voice"):
+        assert page.count(f"<b>{name}</b>") == sentences
     assert done.summary["training"]["run_id"] in page
 
 
 def test_the_end_says_where_everything_is(done: Done):
-    end = done.output[done.output.index("\nreport ") :]
+    end = done.output[done.output.index("\nwords not understood") :]
+    assert all(f"{system} {rate:.1%}" in end for system, rate in done.summary["wer"].items())
     for place in (done.summary["report"], str(done.folder / "synthesis"), str(done.folder / "summary.json")):
         assert place in end
     assert "--host 127.0.0.1" in end

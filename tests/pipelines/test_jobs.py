@@ -15,6 +15,12 @@ import two_nodes
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SMALL = (
+    "--model.conv.channels",
+    "16",
+    "--model.spectral.channels",
+    "16",
+    "--train.init",
+    "",
     "--train.steps",
     "4",
     "--train.validate-every",

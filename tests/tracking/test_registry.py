@@ -15,7 +15,7 @@ import tiny_voice
 import wg2
 from wg2 import checkpoint
 from wg2.errors import CheckpointError, TrackingError
-from wg2.tracking import Run, register, resolve_voice
+from wg2.tracking import Run, default_voice, register, resolve_voice
 from wg2.tracking.client import open_client
 
 
@@ -124,3 +124,16 @@ def test_a_folder_without_a_voice_is_told_so(tmp_path: Path, uri: str, run: Run)
         resolve_voice(str(tmp_path), uri)
     with pytest.raises(CheckpointError, match=r"voice.json: cannot read"):
         register(run, tmp_path, "speaker")
+
+
+def test_before_the_first_training_the_bundled_voice_speaks_and_then_the_champion(tmp_path: Path, uri: str):
+    assert default_voice("speaker", f"sqlite:///{tmp_path}/none.db") == "bundled"
+    assert not (tmp_path / "none.db").exists()
+    assert default_voice("speaker", uri) == "models:/speaker@champion"
+    assert default_voice("speaker", "http://127.0.0.1:1") == "models:/speaker@champion"
+
+
+def test_the_bundled_voice_needs_no_registry(tmp_path: Path):
+    folder = resolve_voice("bundled", f"sqlite:///{tmp_path}/none.db")
+    assert checkpoint.check_voice(folder).model.decoder == "spectral"
+    assert list(tmp_path.iterdir()) == []

@@ -58,6 +58,27 @@ def measured(folder: Path) -> list[tuple[int, dict[str, float]]]:
     return [(row.step, {k: v for k, v in row.values.items() if not k.startswith("throughput/")}) for row in rows]
 
 
+def test_a_resumed_training_of_the_spectral_decoder_makes_the_same_steps(info: DatasetInfo, tmp_path: Path):
+    of = with_dropout(tiny_training.spectral(quality_steps=3))
+    train(info, tmp_path / "whole", of)
+    train(info, tmp_path / "parts", replace(of, train=replace(of.train, steps=6, learning_rate=of.train.learning_rate)))
+    assert checkpoint.steps_done(tmp_path / "parts") == 6
+    whole, parts = dict(measured(tmp_path / "whole")), dict(measured(tmp_path / "parts"))
+    assert {step: row["loss/spectral"] for step, row in parts.items() if 0 < step <= 4} == {
+        step: whole[step]["loss/spectral"] for step in range(1, 5)
+    }
+
+
+def test_a_data_set_without_pitch_is_refused_by_a_decoder_that_needs_it(info: DatasetInfo, tmp_path: Path):
+    table = pq.read_table(info.shards[0])
+    bare = table.set_column(table.schema.get_field_index("f0"), "f0", pa.nulls(len(table), pa.list_(pa.float32())))
+    shutil.copytree(info.root, tmp_path / "data")
+    pq.write_table(bare, tmp_path / "data" / Path(info.shards[0]).relative_to(info.root))
+    with pytest.raises(DatasetError, match="no f0, which the spectral decoder is conditioned on"):
+        check(tiny_training.spectral(), AUDIO, open_dataset(str(tmp_path / "data")), tmp_path / "training")
+    check(sections(), AUDIO, open_dataset(str(tmp_path / "data")), tmp_path / "training")
+
+
 def test_everything_asked_for_is_measured(whole: Path):
     rows = dict(measured(whole))
     assert sorted(rows) == list(range(13))

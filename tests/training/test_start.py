@@ -52,7 +52,7 @@ def test_rows_of_the_embedding_go_by_the_name_of_their_phone(info: DatasetInfo, 
 
 
 def test_what_does_not_fit_is_named_with_both_shapes(info: DatasetInfo, voice: Path):
-    decoder = replace(tiny_training.MODEL.decoder, pre_channels=12)
+    decoder = replace(tiny_training.MODEL.wavegrad, pre_channels=12)
     model = WaveGrad2(replace(tiny_training.MODEL, wavegrad=decoder), len(info.phones) + 1)
     lost = start_from(model, info.phones, voice)
     assert "decoder.pre.bias: the voice has [8], the model wants [12]" in lost

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
 
 
 def loader(info: DatasetInfo, of: Sections) -> WindowLoader:
-    train, index = of.train, UtteranceIndex(info, "train")
+    train, index = of.train, UtteranceIndex(info, "train", pitch=True)
     sizes = (train.batch_size, train.window_frames, train.seed, train.halo_frames)
     return WindowLoader(index, Inventory(info.phones), *sizes)
 
@@ -65,6 +66,27 @@ def test_one_batch_is_learnt_by_heart(info: DatasetInfo):
     assert losses[-1]["loss/duration"] < 0.1 * losses[0]["loss/duration"]
     assert sum(row["loss/noise"] for row in late) / 20 < 0.5  # outputting zeros scores 0.80
     assert late[-1]["loss/total"] == pytest.approx(late[-1]["loss/noise"] + late[-1]["loss/duration"])
+
+
+def test_one_batch_is_learnt_by_heart_by_the_spectral_decoder(info: DatasetInfo):
+    of = tiny_training.spectral(steps=150, learning_rate=1e-2, warmup_steps=10, clip_norm=10.0)
+    index = UtteranceIndex(info, "train", pitch=True)
+    batch = WindowLoader(index, Inventory(info.phones), 4, 16, 0).batch(0)
+    trainer = Trainer(of, info)
+    losses = [trainer.train_step(batch) for _ in range(of.train.steps)]
+    early, late = (
+        {name: sum(row[name] for row in rows) / 20 for name in rows[0]} for rows in (losses[:20], losses[-20:])
+    )
+    for name, share in (("spectral", 0.8), ("duration", 0.2), ("spectrum", 0.5), ("pitch", 0.3), ("voicing", 0.9)):
+        assert late[f"loss/{name}"] < share * early[f"loss/{name}"]
+
+
+def test_the_total_is_the_weighted_sum_of_the_losses(info: DatasetInfo):
+    of = tiny_training.spectral(spectrum_weight=0.7, pitch_weight=0.2, duration_weight=0.4)
+    row = Trainer(of, info).train_step(loader(info, of).batch(0))
+    weights = {"spectral": 1.0, "duration": 0.4, "spectrum": 0.7, "pitch": 0.2, "voicing": 0.06}
+    assert {name for name in row if name.startswith("loss/")} == {f"loss/{name}" for name in (*weights, "total")}
+    assert row["loss/total"] == pytest.approx(sum(weight * row[f"loss/{name}"] for name, weight in weights.items()))
 
 
 def test_the_seed_decides_the_weights(info: DatasetInfo):
@@ -119,7 +141,7 @@ def differences(info: DatasetInfo, halo: int) -> list[float]:
 
 
 def test_the_loss_of_a_window_with_its_halo_is_that_within_the_whole_utterance(info: DatasetInfo):
-    halo = receptive_field(tiny_training.MODEL.decoder).halo
+    halo = receptive_field(tiny_training.MODEL.wavegrad).halo
     assert UtteranceIndex(info, "train").num_frames[11] == 82 + 16  # so that the windows above reach the last frame
     assert max(differences(info, halo)) < 1e-12
     assert max(differences(info, halo // 2)) > 1e-7
@@ -193,6 +215,14 @@ def work(rank: int, world_size: int, root: str, of: Sections, folder: str) -> No
 def test_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, world_size: int, options: dict):
     # clip_norm is out of the way, so that gradients are compared as they are; a short window is in the batches.
     of = sections(batch_size=12, clip_norm=1e9, **options)
+    compare_workers(info, tmp_path, world_size, of)
+
+
+def test_workers_make_the_step_of_one_with_the_spectral_decoder(info: DatasetInfo, tmp_path: Path):
+    compare_workers(info, tmp_path, 5, tiny_training.spectral(batch_size=12, clip_norm=1e9, halo_frames=2))
+
+
+def compare_workers(info: DatasetInfo, tmp_path: Path, world_size: int, of: Sections) -> None:
     assert min(min(loader(info, of).batch(step).window_frames) for step in range(3)) < 16
     work(0, 1, info.root, of, str(tmp_path))
     multiprocessing.spawn(work, (world_size, info.root, of, str(tmp_path)), nprocs=world_size)
@@ -207,13 +237,14 @@ def test_workers_make_the_step_of_one(info: DatasetInfo, tmp_path: Path, world_s
     assert same(first[2], second[2])
 
 
+@pytest.mark.parametrize("made", [sections, tiny_training.spectral])
 @pytest.mark.parametrize("parts", [2, 4, 6])
-def test_windows_in_parts_give_the_gradient_of_the_whole(info: DatasetInfo, parts: int):
+def test_windows_in_parts_give_the_gradient_of_the_whole(info: DatasetInfo, parts: int, made: Callable[..., Sections]):
     """Batch norm and dropout included; the batch has a short window, halos, masks and the mel loss."""
     rows, gradients = [], []
     for accumulate in (1, parts):
         options = {"halo_frames": 3, "mel_weight": 0.5, "augment": AugmentConfig(time_masks=2, channel_masks=1)}
-        of = with_dropout(sections(batch_size=6, clip_norm=1e9, accumulate=accumulate, **options))
+        of = with_dropout(made(batch_size=6, clip_norm=1e9, accumulate=accumulate, **options))
         trainer = Trainer(of, info)
         rows.append(trainer.train_step(loader(info, of).batch(0)))
         gradients.append({name: parameter.grad for name, parameter in trainer.model.named_parameters()})
@@ -263,10 +294,16 @@ def test_validation_is_the_same_every_time_and_for_every_batch_size(info: Datase
 class Silent(nn.Module):
     """Predicts no noise and no duration."""
 
-    def forward(self, *arguments: Tensor) -> Prediction:
-        token_ids, _, _, noisy, _, _, window_frames = arguments
+    def encode(self, token_ids: Tensor, _: Tensor) -> Tensor:
+        return torch.zeros(*token_ids.shape, 1)
+
+    def predict_durations(self, hidden: Tensor, _: Tensor) -> Tensor:
+        return hidden.squeeze(-1)
+
+    def windows(self, *arguments: Tensor, **_: object) -> Prediction:
+        noisy, window_frames = arguments[3], arguments[6]
         mask = torch.arange(noisy.shape[1]) < tiny_training.HOP * window_frames[:, None]
-        return Prediction(torch.zeros_like(noisy), torch.zeros(token_ids.shape), mask, torch.zeros(0))
+        return Prediction(torch.zeros_like(noisy), mask, torch.zeros(0))
 
 
 def test_predicting_nothing_scores_the_mean_of_the_noise(info: DatasetInfo):
@@ -408,7 +445,7 @@ def test_another_data_set_is_refused_on_resume(info: DatasetInfo, state: Path):
 
 
 def test_a_state_of_another_shape_is_refused(info: DatasetInfo, state: Path):
-    encoder = replace(tiny_training.MODEL.encoder, channels=16)
+    encoder = replace(tiny_training.MODEL.blstm, channels=16)
     wider = replace(sections(), model=replace(tiny_training.MODEL, blstm=encoder))
     facts = json.loads((state / "state.json").read_text())
     facts["settings"]["model"]["encoder"]["channels"] = 16  # somebody lies about it,

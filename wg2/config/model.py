@@ -101,7 +101,9 @@ class WaveGradConfig:
                     f"upsample_factors has {blocks}; give one for each block"
                 )
         if blocks == 0 or min(self.upsample_factors) < 1:
-            raise ConfigError(f"model.wavegrad.upsample_factors: got {self.upsample_factors}, wanted whole numbers >= 1")
+            raise ConfigError(
+                f"model.wavegrad.upsample_factors: got {self.upsample_factors}, wanted whole numbers >= 1"
+            )
         self._check_widths()
 
     @property

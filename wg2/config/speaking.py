@@ -20,7 +20,7 @@ class SynthesizeConfig:
     """What is spoken, and how."""
 
     voice: str = ""
-    """A voice folder, models:/NAME@ALIAS or 'bundled'; default: the champion of this configuration, bundled without one."""
+    """A voice folder, models:/NAME@ALIAS or bundled; default: this configuration's champion, bundled without one."""
     text: str = ""
     """Text to speak; default: the held-out sentences of the data set."""
     text_file: str = ""
@@ -100,7 +100,7 @@ class BookConfig:
     source: Annotated[str, arg(aliases=("--book",))] = ""
     """The book: an EPUB or a plain text file (UTF-8)."""
     voice: str = ""
-    """A voice folder, models:/NAME@ALIAS or 'bundled'; default: the champion of this configuration, bundled without one."""
+    """A voice folder, models:/NAME@ALIAS or bundled; default: this configuration's champion, bundled without one."""
     steps: int = 50
     """Denoising steps."""
     seed: int = 0

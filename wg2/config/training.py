@@ -6,7 +6,6 @@ from typing import Literal
 
 from wg2.config.ranges import TINY, check_ranges
 
-
 _WEIGHTS = ("duration_weight", "spectrum_weight", "pitch_weight", "mel_weight")
 
 

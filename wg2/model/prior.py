@@ -6,8 +6,8 @@ Shapes: `B` batch, `T` frames, `K` bins, `C` channels.
     comb(t, k)  = cos(2 pi f_k / F0(t)) where frame t is voiced, else 0
 
 Denoising begins from this expectation (`wg2.model.spectral`). A prior that depends on the text is PriorGrad's idea (Lee
-et al., 2021); a periodic one is PeriodGrad's (Hono et al., 2024). It is trained by the L1 distance of log spectra, which
-takes the part of WaveGrad 2's multi-task mel loss.
+et al., 2021); a periodic one is PeriodGrad's (Hono et al., 2024). It is trained by the L1 distance of log spectra, in
+the place of WaveGrad 2's multi-task mel loss.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 FLOOR = 1e-3
 """Smallest magnitude before the logarithm: -110 dB below a full-scale sine. Silence stays finite."""
 
-_TYPICAL = (1.0, -2.5)
+_TYPICAL = (-2.0, -4.0)
 """Log magnitude at 0 Hz and at half the sampling rate where training begins: about the mean of speech."""
 
 

@@ -150,6 +150,11 @@ def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 
 
 
 def check_durations(hidden: Tensor, durations: Tensor) -> None:
+    """Refuse durations [B, N] that do not fit the hidden features [B, N, C].
+
+    Raises:
+        ShapeError: a negative duration, or durations that are not one for each token.
+    """
     if durations.shape != hidden.shape[:2]:
         raise ShapeError(
             f"upsampling: got durations of shape {tuple(durations.shape)} for {tuple(hidden.shape[:2])} tokens; "

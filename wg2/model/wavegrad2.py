@@ -136,7 +136,8 @@ class WaveGrad2(nn.Module):
             window_start: first frame of each window, [B].
             window_frames: valid frames of each window, [B]; None: all that lie within the utterance.
             kept: false where SpecAugment hides the hidden features of the windows, [B, T, C]; None: nowhere.
-            f0: true F0 of the windows' frames, Hz, 0 where unvoiced, [B, T]; None: the predicted one.
+            f0: true F0 of the windows' frames, Hz, 0 where unvoiced, [B, T]; None: the predicted one. A model
+                without pitch ignores it.
         Raises:
             ShapeError: windows that are not whole frames, or another argument of the wrong shape.
         """
@@ -169,7 +170,7 @@ class WaveGrad2(nn.Module):
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
         pitch = None if self.pitch is None else self.pitch(features)
-        f0 = self.predict_f0(features) if f0 is None else f0
+        f0 = self.predict_f0(features) if f0 is None or pitch is None else f0
         # Full windows, by far the most, need no masks inside the decoder.
         cache = self.decoder.condition(features, None if bool(frame_mask.all()) else frame_mask, f0)
         eps = self.decoder.denoise(noisy, noise_level, cache)

@@ -47,8 +47,8 @@ class Voice:
             info: its facts.
             model: the network; it is frozen and moved to `device`.
             device: where to compute.
-            chunk_frames: frames that are decoded at a time; 0: as the decoder likes best on the device. Sentences that fit
-                together form a batch, a longer one is cut: the result is the same, the memory is bounded.
+            chunk_frames: frames that are decoded at a time; 0: the decoder's own choice for the device. Sentences that
+                fit together form a batch, a longer one is cut: the result is the same, the memory is bounded.
             bf16: compute the decoder in bfloat16.
             compile: compile the decoder.
         Raises:
@@ -257,7 +257,7 @@ def load_voice(
     Args:
         folder: what training left, `models:/NAME@ALIAS`, or 'bundled' for the voice that comes with wg2.
         device: 'cpu', 'cuda', 'cuda:1'.
-        chunk_frames: frames that are decoded at a time; 0: as the decoder likes best on the device.
+        chunk_frames: frames that are decoded at a time; 0: the decoder's own choice for the device.
         bf16: compute the decoder in bfloat16: faster on GPUs, and on CPUs that multiply it; 1 % off in a step.
         compile: compile the decoder (minutes, once a process): for long jobs.
         lexicon: file of own pronunciations, 'WORD  P1 P2 ...' a line; they win over the voice's and the dictionary's.

@@ -54,8 +54,8 @@ def speak(model: WaveGrad2, batch: Batch, schedule: Schedule, seeds: Iterable[in
     frames = length // model.samples_per_frame
     features, mask = model.upsample(hidden, batch.durations, batch.token_mask, batch.window_start, frames)
     mask = mask & (torch.arange(frames, device=device) < batch.window_frames[:, None])
-    f0 = model.predict_f0(features) if batch.f0 is None else batch.f0
-    cache = model.decoder.condition(features, None if bool(mask.all()) else mask, f0 if model.pitch else None)
+    f0 = model.predict_f0(features) if batch.f0 is None or model.pitch is None else batch.f0
+    cache = model.decoder.condition(features, None if bool(mask.all()) else mask, f0)
 
     def noise(step: int) -> Tensor:
         return torch.stack([gaussian(_SEED + seed, step, 0, length) for seed in seeds]).to(device)

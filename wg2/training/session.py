@@ -251,7 +251,7 @@ def open_session(
 def _compute(
     sections: Sections, folder: Path, rank: int, world_size: int, device: torch.device, local_workers: int
 ) -> Compute:
-    """As the newest state in the folder computed, else as configured and as the machine allows; on all workers alike."""
+    """As the newest state in the folder computed, else as configured and as the machine allows; all workers alike."""
     state = checkpoint.latest_state(folder / "checkpoints") if rank == 0 else None
     before = checkpoint.read_facts(state).get("compute") if state else None
     return from_leader(choose(sections.train, device, local_workers, before), world_size, device)

@@ -123,9 +123,9 @@ class Trainer:
                 self._skip(statistics)
         self.step += 1
         total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
-        return {
-            **dict(zip(self._loss_names(), losses, strict=True)), "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": float(self.skipped),
-        }  # fmt: skip
+        named = dict(zip(self._loss_names(), losses, strict=True))
+        return {**named, "loss/total": total, "grad_norm": norm, "learning_rate": rate,
+                "skipped_steps": float(self.skipped)}  # fmt: skip
 
     def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Losses of the averaged weights on held-out windows, with fixed noise at fixed noise levels.
