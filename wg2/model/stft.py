@@ -32,7 +32,8 @@ class Stft(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Complex spectra [B, T, K] of [B, S]."""
-        return torch.fft.rfft(self.frames(waveform) * self.window)
+        spectra: Tensor = torch.fft.rfft(self.frames(waveform) * self.window)
+        return spectra
 
     def frames(self, x: Tensor) -> Tensor:
         """The samples under each window, [B, T, size], from [B, S]; zeros beyond the edges."""
@@ -73,9 +74,9 @@ class Stft(nn.Module):
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """[B, T, size] -> [B, S]; F.fold would do, at a third of the speed."""
-        count = frames.shape[1]
+        rows, count, _ = frames.shape
         hops = -(-self.size // self.hop)
-        pieces = F.pad(frames, (0, hops * self.hop - self.size)).unflatten(2, (hops, self.hop))
+        pieces = F.pad(frames, (0, hops * self.hop - self.size)).reshape(rows, count, hops, self.hop)
         total = frames.new_zeros(frames.shape[0], count + hops - 1, self.hop)
         for place in range(hops):
             total[:, place : place + count] += pieces[:, :, place]
