@@ -275,7 +275,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path):
 
     folder = tiny_voice.save(tmp_path / "voice")
     tree = json.loads((folder / "voice.json").read_text())
-    tree["voice"]["model"]["encoder"]["channels"] = 32
+    tree["voice"]["model"]["blstm"]["channels"] = 32
     (folder / "voice.json").write_text(dump(tree))
     with pytest.raises(CheckpointError, match="got shape"):
         load_voice(folder)

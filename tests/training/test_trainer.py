@@ -448,7 +448,7 @@ def test_a_state_of_another_shape_is_refused(info: DatasetInfo, state: Path):
     encoder = replace(tiny_training.MODEL.blstm, channels=16)
     wider = replace(sections(), model=replace(tiny_training.MODEL, blstm=encoder))
     facts = json.loads((state / "state.json").read_text())
-    facts["settings"]["model"]["encoder"]["channels"] = 16  # somebody lies about it,
+    facts["settings"]["model"]["blstm"]["channels"] = 16  # somebody lies about it,
     facts = {name: value for name, value in facts.items() if name != "facts_sha256"}  # and breaks the seal
     (state / "state.json").write_text(json.dumps(facts))
     with pytest.raises(CheckpointError, match=r"encoder.embedding.weight: got shape \[\d+, 8\], wanted \[\d+, 16\]"):
