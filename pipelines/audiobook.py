@@ -38,6 +38,7 @@ from wg2.books.source import read_book
 from wg2.config import BookConfig, Config, load
 from wg2.dataset.ledger import config_digest
 from wg2.errors import BookError, ConfigError
+from wg2.evaluation.recognisers import RecogniserChoice, announcement, choose
 
 Block = tuple[Sentence, ...]
 
@@ -66,10 +67,17 @@ class BookSummary:
 
 
 class BookWorker:
-    """The actor: speaks and commits a block a call."""
+    """The actor: speaks and commits a block a call.
 
-    def __init__(self, voice: VoiceFiles, folder: str, config: BookConfig) -> None:
-        self._files, self._config = voice, config
+    Args:
+        voice: who speaks.
+        folder: of the blocks.
+        config: how.
+        recogniser: who listens; None for nobody.
+    """
+
+    def __init__(self, voice: VoiceFiles, folder: str, config: BookConfig, recogniser: RecogniserChoice | None) -> None:
+        self._files, self._config, self._recogniser = voice, config, recogniser
         self._blocks = Blocks(folder)
         self._narrator: Narrator | None = None
 
@@ -84,25 +92,25 @@ class BookWorker:
         return rows
 
     def _load(self) -> Narrator:
-        from wg2.evaluation.recognise import Recogniser
         from wg2.synthesis import Line
 
         config = self._config
+        hear = self._recogniser.load().word_error_rate if self._recogniser else None
         voice = open_voice(self._files.files, config)
-        hear = Recogniser().word_error_rate if config.attempts else None
 
         def say(sentences: Sequence[tuple[str, int]]) -> list[Spoken]:
             lines = [Line(text, seed, config.pace) for text, seed in sentences]
             return [speech for some in together(lines, config) for speech in voice.say_all(some, config.steps)]
 
-        return Narrator(say, hear, config.seed, config.attempts, config.max_wer)
+        return Narrator(say, hear, config.seed, config.attempts, _max_wer(config, self._recogniser))
 
 
 def run(config: Config) -> BookSummary:
     """Speak a book, or the rest of it; Ray starts only when there is something to do.
 
     Raises:
-        ConfigError: there is no book, or more steps than the voice can do.
+        ConfigError: there is no book, more steps than the voice can do, or no such recogniser.
+        CheckpointError: the voice or the recogniser is damaged.
         BookError: the book cannot be read, a sentence not be spoken, or another book is where this one would be.
         WorkerError: the actors fail again and again.
         TrackingError: there is no such voice.
@@ -115,16 +123,19 @@ def run(config: Config) -> BookSummary:
     sentences, skipped = _sentences(book, settings, voice)
     folder = storage.join(config.books_dir, _slug(settings.source))
     note.check_place(folder, book)
-    blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences)))
+    recogniser = choose(config.recogniser) if settings.attempts else None
+    blocks = Blocks(storage.join(folder, "blocks", _key(settings, voice, sentences, recogniser)))
     done = blocks.committed()
     before = len(done)
     wanted = [sentence for sentence in sentences if sentence.index not in skipped]
     print(f"audiobook: {book.title}: {before} of {len(wanted)} sentences are spoken already", flush=True)
-    lost = _speak(settings, voice, blocks, wanted, done)
+    if recogniser:
+        print(f"audiobook: {announcement(recogniser, config.recogniser)}", flush=True)
+    lost = _speak(settings, voice, blocks, wanted, done, recogniser)
     chapters = chapters_in_time(book, sentences, done, settings, voice.info.sampling_rate, folder)
     problems = _problems(sentences, skipped | lost | {row.index: row.problem for row in done.values() if row.problem})
     facts = note.of_book(book, chapters, len(sentences), problems, folder)
-    facts |= {"voice": voice.name, "voice_digest": voice.digest}
+    facts |= {"voice": voice.name, "voice_digest": voice.digest, "recogniser": recogniser.name if recogniser else None}
     facts |= {"made_from": note.made_from(book, settings, _last(blocks.folder), done.values())}
     if not note.is_finished(folder, facts):
         note.clear(folder, facts)
@@ -164,18 +175,33 @@ def _slug(source: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(source).stem)
 
 
-def _key(settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence]) -> str:
+def _key(
+    settings: BookConfig, voice: VoiceFiles, sentences: Sequence[Sentence], recogniser: RecogniserChoice | None
+) -> str:
     """Of everything that the sound of the sentences follows from."""
-    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "max_wer", "bf16")}
+    sound = {name: getattr(settings, name) for name in ("steps", "seed", "pace", "attempts", "bf16")}
+    sound |= {"recogniser": recogniser.name if recogniser else "", "max_wer": _max_wer(settings, recogniser)}
     texts = [sentence.spoken for sentence in sentences]
     return config_digest({"voice": voice.digest, "texts": texts, **sound})[:16]
+
+
+def _max_wer(settings: BookConfig, recogniser: RecogniserChoice | None) -> float:
+    """Up to which a sentence is understood: as set, else by who listens."""
+    if settings.max_wer is not None:
+        return settings.max_wer
+    return recogniser.max_wer if recogniser else 0.0
 
 
 # ---------------------------------------------------------------------------------------------------------- speaking
 
 
 def _speak(
-    settings: BookConfig, voice: VoiceFiles, blocks: Blocks, wanted: Sequence[Sentence], done: dict[int, Row]
+    settings: BookConfig,
+    voice: VoiceFiles,
+    blocks: Blocks,
+    wanted: Sequence[Sentence],
+    done: dict[int, Row],
+    recogniser: RecogniserChoice | None,
 ) -> dict[int, str]:
     """Speak what is not in `done` yet, and add it there.
 
@@ -186,7 +212,7 @@ def _speak(
     if not queue:
         return {}
     runtime.connect()
-    start, size = starter(BookWorker, voice, blocks.folder, settings), pool_size(settings, "book")
+    start, size = starter(BookWorker, voice, blocks.folder, settings, recogniser), pool_size(settings, "book")
     lost: dict[int, str] = {}
     with runtime.Progress("audiobook", "sentences", len(wanted), len(done)) as progress:
         for block, rows in finish_blocks(queue, start, size, "audiobook"):

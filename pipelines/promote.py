@@ -12,6 +12,7 @@ from wg2.errors import ConfigError
 from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.promotion import CHAMPION, Verdict, judge, mentions_champion
 from wg2.evaluation.quality import of_metric
+from wg2.evaluation.recognisers import choose
 from wg2.evaluation.results import Task
 from wg2.tracking import MODEL_SCHEME, Version
 
@@ -65,7 +66,8 @@ def run(config: Config, version: Version | None, rows: Rows) -> Verdict:
         digest = find_voice(champion.address, config).digest
         other = _means(config, [_as_spoken_by(digest, row) for row in rows], champion)
     verdict = judge(condition, own, other)
-    _record(condition, verdict, (version, own), (champion, other), len(rows))
+    facts = {"files": len(rows), "recogniser": choose(config.recogniser).name}
+    _record(condition, verdict, (version, own), (champion, other), facts)
     if verdict.holds:
         version.take(CHAMPION)
     return _told(verdict, f"{version.address} against {champion.address if champion else f'no {CHAMPION}'}: ")
@@ -81,9 +83,11 @@ def _means(config: Config, rows: Rows, version: Version) -> dict[str, float]:
     voices = {row["voice"] for row in rows}
     scored = [row for row in score.known(config, rows) if row["voice"] in voices]
     if len(scored) < len(rows):
+        others = " and ".join(score.other_recognisers(config, rows))
         raise ConfigError(
-            f"synthesize.promote-if: {version.address} was measured on {len(scored)} of these {len(rows)} files; run "
-            f"the same command with --synthesize.voice {version.address} --synthesize.metrics True, without promote-if"
+            f"synthesize.promote-if: {version.address} was measured on {len(scored)} of these {len(rows)} files with "
+            f"{choose(config.recogniser).name}{f' (figures of {others} are not comparable)' * bool(others)}; run the "
+            f"same command with --synthesize.voice {version.address} --synthesize.metrics True, without promote-if"
         )
     found = {metric.name: of_metric(scored, metric.name) for metric in METRICS}
     return {name: estimate.mean for name, estimate in found.items() if estimate}
@@ -94,7 +98,7 @@ def _record(
     verdict: Verdict,
     candidate: tuple[Version, Mapping[str, float]],
     champion: tuple[Version | None, Mapping[str, float]],
-    files: int,
+    facts: Mapping[str, Any],
 ) -> None:
     (version, own), (before, other) = candidate, champion
     decision = "promoted" if verdict.holds else "refused"
@@ -102,7 +106,7 @@ def _record(
         "condition": condition,
         "decision": decision,
         "why": verdict.why,
-        "files": files,
+        **facts,
         "candidate": {"version": version.number, **own},
         "champion": {"version": before.number, **other} if before else None,
     }

@@ -20,6 +20,7 @@ from wg2.errors import ConfigError, DatasetError, StorageError, Wg2Error
 from wg2.evaluation.evaluation_set import same_text
 from wg2.evaluation.metrics.scorer import Clip, Scorer
 from wg2.evaluation.quality import RECORDING
+from wg2.evaluation.recognisers import RecogniserChoice, announcement, choose
 from wg2.evaluation.scores import Scores, ScoreTask, files_of, label
 
 _SAVE_EVERY_S = 10.0
@@ -30,11 +31,16 @@ _SAID = ["utt_id", "text", "text_norm", "words"]
 class ScoringWorker:
     """The actor of the pool: loads the recogniser and the networks once, judges a file a call."""
 
-    def __init__(self) -> None:
-        self._scorer = Scorer()
+    def __init__(self, recogniser: RecogniserChoice) -> None:
+        self._scorer = Scorer(recogniser)
 
     def work(self, task: ScoreTask) -> dict[str, Any]:
-        """The row of a file, by `SCORE_SCHEMA`; {'error': why} of one that cannot be judged."""
+        """The row of a file, by `SCORE_SCHEMA`; {'error': why} of one that cannot be judged.
+
+        Raises:
+            CheckpointError: the recogniser's files are other ones than were wanted.
+        """
+        self._scorer.load()
         try:
             recording = _recording(task) if task.shard else None
             clip = _clip(task) if task.uri else recording
@@ -64,29 +70,40 @@ def run(config: Config, results: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
         config: of the job.
         results: rows of `wg2.evaluation.results`, one or more.
     Raises:
-        ConfigError: a system has the name of another.
+        ConfigError: a system has the name of another, or the recogniser is not there.
+        CheckpointError: the recogniser's files are other ones than were wanted.
         StorageError: the table is damaged or cannot be written, or a system has no file of these sentences.
     """
-    tasks = _tasks(config, results)
+    recogniser = choose(config.recogniser)
+    tasks = _tasks(config, results, recogniser.name)
     scores = Scores(config.synthesis_dir)
     pending = scores.pending(tasks)
+    print(f"metrics: {announcement(recogniser, config.recogniser)}", flush=True)
     print(f"metrics: {len(tasks) - len(pending)} of {len(tasks)} files are scored already", flush=True)
     if pending:
-        _score_all(config, scores, pending, len(tasks))
+        _score_all(config, scores, pending, len(tasks), recogniser)
     return tuple(scores.rows(tasks))
 
 
 def known(config: Config, results: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Those of these scores that are in the table."""
-    return tuple(Scores(config.synthesis_dir).rows(_tasks(config, results)))
+    """Those of these scores that are in the table, by the job's own recogniser."""
+    return tuple(Scores(config.synthesis_dir).rows(_tasks(config, results, choose(config.recogniser).name)))
 
 
-def _score_all(config: Config, scores: Scores, pending: Sequence[ScoreTask], total: int) -> None:
+def other_recognisers(config: Config, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those, by name, by whom these voices were measured on these sentences, beside the job's own."""
+    tasks = _tasks(config, results, choose(config.recogniser).name)
+    return Scores(config.synthesis_dir).other_recognisers(tasks)
+
+
+def _score_all(
+    config: Config, scores: Scores, pending: Sequence[ScoreTask], total: int, recogniser: RecogniserChoice
+) -> None:
     runtime.connect()
     size, saved = config.synthesize.workers or runtime.cpus(), time.monotonic()
     actor = ray.remote(num_cpus=1)(ScoringWorker)
     with runtime.Progress("metrics", "files", total, total - len(pending)) as progress:
-        for task, row in work_through(deque(pending), actor.remote, size):
+        for task, row in work_through(deque(pending), lambda: actor.remote(recogniser), size):
             trouble = str(row) if isinstance(row, RayError) else row.get("error")
             if trouble:
                 print(f"metrics: {task.utt_id}, {task.system}: {trouble}", file=sys.stderr, flush=True)
@@ -99,13 +116,14 @@ def _score_all(config: Config, scores: Scores, pending: Sequence[ScoreTask], tot
     scores.save()
 
 
-def _tasks(config: Config, results: Sequence[Mapping[str, Any]]) -> list[ScoreTask]:
+def _tasks(config: Config, results: Sequence[Mapping[str, Any]], recogniser: str) -> list[ScoreTask]:
     """The recordings first, then what was spoken, then other systems."""
     texts = {str(row["utt_id"]): str(row["text"]) for row in results}
     names, recorded = list(texts), _recorded(config.dataset_dir, texts)
     words = {row["utt_id"]: tuple(word["word"] for word in row["words"]) for row in results}
     words |= {name: row["words"] for name, row in recorded.items()}
-    common = {name: {"utt_id": name, "words": words[name], "shard": recorded.get(name, {}).get("shard", ""),
+    common = {name: {"utt_id": name, "words": words[name], "recogniser": recogniser,
+                     "shard": recorded.get(name, {}).get("shard", ""),
                      "domain": "in-domain" if name in recorded else "foreign"} for name in names}  # fmt: skip
     tasks = [ScoreTask(system=RECORDING, identity="", **common[name]) for name in names if name in recorded]
     tasks += [_spoken(config.synthesis_dir, row, common[row["utt_id"]]) for row in results]

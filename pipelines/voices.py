@@ -70,11 +70,13 @@ def find_voice(name: str, config: Config) -> VoiceFiles:
     return VoiceFiles(name, info, files, version)
 
 
-def starter(worker: type, voice: VoiceFiles, folder: str, settings: SynthesizeConfig | BookConfig) -> Callable[[], Any]:
-    """Starts an actor that speaks: `worker(voice, folder, settings)`; the voice lies in Ray's object store once."""
+def starter(
+    worker: type, voice: VoiceFiles, folder: str, settings: SynthesizeConfig | BookConfig, *more: Any
+) -> Callable[[], Any]:
+    """Starts an actor: `worker(voice, folder, settings, *more)`; the voice lies in Ray's object store once."""
     files = ray.put(voice)
     actor: Any = ray.remote(num_cpus=1, num_gpus=int(settings.use_gpu), max_restarts=0)(worker)
-    return lambda: actor.remote(files, folder, settings)
+    return lambda: actor.remote(files, folder, settings, *more)
 
 
 def pool_size(settings: SynthesizeConfig | BookConfig, section: str) -> int:

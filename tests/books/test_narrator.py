@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wg2.evaluation.recognise import Recogniser
 
 from wg2.alignment import Interval
 from wg2.audio import decode
@@ -11,7 +12,6 @@ from wg2.books.narrator import Narrator, Say, sentence_seed
 from wg2.books.plan import Sentence
 from wg2.config import TextConfig
 from wg2.errors import TextError
-from wg2.evaluation.recognise import Recogniser
 from wg2.synthesis import Speech
 from wg2.text.frontend import Frontend
 

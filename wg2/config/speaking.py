@@ -123,8 +123,8 @@ class BookConfig:
     """A sentence that cannot be spoken (another script) has the book refused, with a list, or is left out."""
     attempts: int = 3
     """How often a sentence is spoken, with another seed each, until the recogniser understands it; 0 does not check."""
-    max_wer: float = 0.6
-    """Word error rate up to which a sentence is understood; on good recordings the recogniser's own is up to 0.5."""
+    max_wer: float | None = None
+    """Word error rate up to which a sentence is understood; default: what the recogniser itself errs on recordings."""
     target_lufs: float = -20.0
     """Loudness of the whole book (ITU-R BS.1770), LUFS; lower where a peak forbids it."""
     pause_clause_s: float = 0.1
@@ -148,7 +148,8 @@ class BookConfig:
         """
         pauses = [f"pause_{where}_s" for where in ("clause", "sentence", "paragraph", "heading", "chapter")]
         limits = {
-            **dict.fromkeys(("workers", "seed", "attempts", "max_wer"), (0.0, inf)),
+            **dict.fromkeys(("workers", "seed", "attempts"), (0.0, inf)),
+            **({} if self.max_wer is None else {"max_wer": (0.0, inf)}),
             **dict.fromkeys(pauses, (0.0, 60.0)),
             "steps": (2, inf),
             "pace": (TINY, 1 / TINY),

@@ -21,6 +21,9 @@ class Config:
     """Folder or s3:// prefix below which everything that this configuration makes is kept."""
     dataset: str = ""
     """The data set; default: DIR/dataset."""
+    recogniser: str = "auto"
+    """Who listens where word error rates are wanted: whisper (tiny.en), sphinx (pocketsphinx), auto (whisper where it
+    is installed), or a folder of CTranslate2 files of another Whisper, on every machine of the job."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Where the recordings are."""
     audio: AudioConfig = field(default_factory=AudioConfig)

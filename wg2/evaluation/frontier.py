@@ -1,7 +1,7 @@
 """The frontier: quality against the real-time factor, and below it against the number of steps; a column a metric."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -42,14 +42,15 @@ _AXES = (
 )
 
 
-def frontier_svg(points: Sequence[Point], levels: Sequence[Level]) -> Markup:
+def frontier_svg(points: Sequence[Point], levels: Sequence[Level], recogniser: str = "") -> Markup:
     """An `<svg>` with two panels for each of `SHOWN`; empty without points.
 
     Args:
         points: drawn with their 95 % intervals, a line for each manner.
         levels: recordings and other systems, whose means are dashed lines.
+        recogniser: by whom the error rates are.
     """
-    shown = [metric for metric in METRICS
+    shown = [replace(metric, label=metric.title(recogniser)) for metric in METRICS
              if metric.name in SHOWN and any(metric.name in point.estimates for point in points)]  # fmt: skip
     if not shown:
         return Markup("")

@@ -1,7 +1,7 @@
 """From the scores of files to the tables of a report: means with intervals, by system, length and origin.
 
 A row is a mapping with `utt_id`, `system` ('recording', '50 steps', another system's name), `steps` (None of what the
-voice did not speak), `audio_s`, `domain` ('in-domain' or 'foreign') and the columns of
+voice did not speak), `audio_s`, `domain` ('in-domain' or 'foreign'), `recogniser` and the columns of
 `wg2.evaluation.metrics.METRICS`, any of which may be missing or None.
 
 Systems are compared on the same sentences: a mean is over those for which every system that has the metric has it.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from wg2.errors import ConfigError
 from wg2.evaluation.metrics import METRICS, Metric
 from wg2.evaluation.scores import manner
 
@@ -93,12 +94,14 @@ class Quality:
         points: what the voice spoke and how fast, the fastest first.
         levels: (system, estimates by metric) of what it did not speak: recordings, other systems.
         worst: (sentence, its highest word error rate over the voice's files), the worst first.
+        recogniser: by whom the error rates are; empty where nobody listened.
     """
 
     tables: tuple[Table, ...] = ()
     points: tuple[Point, ...] = ()
     levels: tuple[tuple[str, Mapping[str, Estimate]], ...] = ()
     worst: tuple[tuple[str, float], ...] = ()
+    recogniser: str = ""
 
 
 def estimate(values: Iterable[float]) -> Estimate | None:
@@ -119,14 +122,28 @@ def estimate(values: Iterable[float]) -> Estimate | None:
 
 
 def quality(rows: Sequence[Row]) -> Quality:
-    """Everything that a report says of scored files, systems in the order in which they come."""
+    """Everything that a report says of scored files, systems in the order in which they come.
+
+    Raises:
+        ConfigError: several recognisers listened.
+    """
     if not rows:
         return Quality()
     seconds, whole = _seconds(rows), _table("", rows)
     lengths = _parts(rows, [(name, [row for row in rows if low <= seconds[row["utt_id"]] < high])
                             for name, low, high in LENGTHS])  # fmt: skip
     domains = _parts(rows, [(name, [row for row in rows if row["domain"] == name]) for name in DOMAINS])
-    return Quality((whole, *lengths, *domains), _points(whole, rows), _levels(whole, rows), _worst(rows))
+    tables = (whole, *lengths, *domains)
+    return Quality(tables, _points(whole, rows), _levels(whole, rows), _worst(rows), _recogniser(rows))
+
+
+def _recogniser(rows: Sequence[Row]) -> str:
+    names = sorted({row.get("recogniser") or "" for row in rows})
+    if len(names) > 1:
+        raise ConfigError(
+            f"word error rates by {' and by '.join(names)} are not comparable; score all by one recogniser"
+        )
+    return names[0]
 
 
 def _seconds(rows: Sequence[Row]) -> dict[str, float]:

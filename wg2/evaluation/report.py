@@ -163,7 +163,7 @@ def render(report: Report) -> str:
         report=report,
         zeros=ZEROS_LOSS,
         curve=_curve(report.training.curves if report.training else ()),
-        frontier=frontier_svg(report.quality.points, report.quality.levels),
+        frontier=frontier_svg(report.quality.points, report.quality.levels, report.quality.recogniser),
         errors=dict(report.quality.worst),
         sentences=[_sentence(sentence) for sentence in _worst_first(report)],
     )

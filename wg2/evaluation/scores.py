@@ -1,7 +1,8 @@
 """What is known of how good files are: DIR/synthesis/metrics.parquet, one row for a file or a recording.
 
-A row's key is the SHA-256 of what was judged and of what it was compared with; a row whose key is there is not computed
-again. The rows of other voices stay: a candidate is compared with a champion that was scored before.
+A row's key is the SHA-256 of what was judged, of what it was compared with and of who listened; a row whose key is
+there is not computed again. The rows of other voices stay: a candidate is compared with a champion that was scored
+before. Those of another recogniser stay too, and are never compared.
 """
 
 import hashlib
@@ -17,8 +18,9 @@ from wg2.evaluation.metrics import METRICS
 from wg2.evaluation.results import durations_of
 from wg2.evaluation.tables import read_rows, write_rows
 
-_VERSION = 3  # of the metrics' definitions: another one, and everything is scored again
+_VERSION = 4  # of the metrics' definitions: another one, and everything is scored again
 _REMEDY = "delete it, and the files are scored again"
+_FORMER = "pocketsphinx"  # of tables without a column for it
 _PLAIN = "ddpm"  # the paper's sampler, which labels do not name
 _NO_SAMPLER = ("bfloat16", "true durations")
 
@@ -29,6 +31,7 @@ SCORE_SCHEMA = pa.schema([
     ("voice", pa.string()),
     ("steps", pa.int32()),
     ("domain", pa.string()),
+    ("recogniser", pa.string()),
     ("audio_s", pa.float64()),
     *((metric.name, pa.float64()) for metric in METRICS),
 ])  # fmt: skip
@@ -45,6 +48,7 @@ class ScoreTask:
         words: what it says.
         domain: 'in-domain' or 'foreign'.
         identity: changes with the sound.
+        recogniser: who listens, by name.
         uri: the file; empty for the recording itself.
         shard: of the data set, with the recording; empty where there is none.
         tokens: (token, frames) that were spoken.
@@ -59,6 +63,7 @@ class ScoreTask:
     words: tuple[str, ...]
     domain: str
     identity: str
+    recogniser: str
     uri: str = ""
     shard: str = ""
     tokens: tuple[tuple[str, int], ...] = ()
@@ -70,7 +75,8 @@ class ScoreTask:
     @property
     def key(self) -> str:
         """The same key, the same scores; a shard is named by what it holds."""
-        values = [_VERSION, self.utt_id, self.system, self.words, self.identity, self.shard.rsplit("/", 1)[-1]]
+        values = [_VERSION, self.utt_id, self.system, self.words, self.identity, self.recogniser,
+                  self.shard.rsplit("/", 1)[-1]]  # fmt: skip
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     def row(self, audio_s: float, scores: Mapping[str, float]) -> dict[str, Any]:
@@ -101,6 +107,12 @@ class Scores:
     def rows(self, tasks: Iterable[ScoreTask]) -> list[dict[str, Any]]:
         """The rows of some tasks, in the tasks' order."""
         return [self._rows[task.key] for task in tasks if task.key in self._rows]
+
+    def other_recognisers(self, tasks: Iterable[ScoreTask]) -> list[str]:
+        """Who else listened to what these voices speak, by name: their figures are not the tasks' own."""
+        wanted = {(task.utt_id, task.system, task.voice): task.recogniser for task in tasks if task.voice}
+        rows = [row for row in self._rows.values() if (row["utt_id"], row["system"], row["voice"]) in wanted]
+        return sorted({row.get("recogniser") or _FORMER for row in rows} - set(wanted.values()))
 
     def save(self) -> None:
         """Write the file, whole or not at all."""

@@ -12,17 +12,23 @@ class Metric:
         label: on a page.
         unit: of the figure; empty for a share or a score.
         better: 'low' or 'high'.
+        heard: whether it is a recogniser's; figures of two are not to be compared.
     """
 
     name: str
     label: str
     unit: str = ""
     better: str = "low"
+    heard: bool = False
+
+    def title(self, recogniser: str) -> str:
+        """Its label, with the recogniser's name where it is one's."""
+        return f"{self.label} ({recogniser})" if self.heard and recogniser else self.label
 
 
 METRICS = (
-    Metric("wer", "WER"),
-    Metric("cer", "CER"),
+    Metric("wer", "WER", heard=True),
+    Metric("cer", "CER", heard=True),
     Metric("dnsmos", "DNSMOS", better="high"),
     Metric("dnsmos_sig", "DNSMOS speech", better="high"),
     Metric("dnsmos_bak", "DNSMOS background", better="high"),

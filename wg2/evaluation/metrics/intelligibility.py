@@ -1,30 +1,16 @@
-"""Word and character error rates of what the embedded recogniser hears.
+"""Word and character error rates of what a recogniser hears (`wg2.evaluation.recognisers.comparison`).
 
-WER = (substitutions + deletions + insertions) / words wanted, by the cheapest alignment (Levenshtein distance); CER is
-the same over characters, spaces included. Both by `jiwer`, over one spelling of 'mister' and 'mr' and the like. The
-recogniser errs too: read them beside the recordings' own. Insertions can take either above 1.
+The recogniser errs too: read them beside the recordings' own, and only beside figures of the same recogniser.
 
 Shapes: S samples.
 """
 
 from collections.abc import Sequence
 
-import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from wg2.evaluation.recognise import Recogniser, plain
-
-
-def error_rates(wanted: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
-    """`wer` and `cer` of what was heard.
-
-    Args:
-        wanted: words that were to be said, one or more.
-        heard: words that were understood, perhaps none.
-    """
-    target, hypothesis = plain(wanted), plain(heard)
-    return {"wer": float(jiwer.wer(target, hypothesis)), "cer": float(jiwer.cer(target, hypothesis))}
+from wg2.evaluation.recognisers import Recogniser, error_rates
 
 
 def intelligibility(

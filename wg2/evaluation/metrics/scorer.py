@@ -18,7 +18,7 @@ from wg2.evaluation.metrics.intelligibility import intelligibility
 from wg2.evaluation.metrics.naturalness import Dnsmos
 from wg2.evaluation.metrics.pitch import f0, pitch_errors
 from wg2.evaluation.metrics.timing import duration_error
-from wg2.evaluation.recognise import Recogniser
+from wg2.evaluation.recognisers import Recogniser, RecogniserChoice
 
 SHORTEST_S = 0.05
 """A clip below two analysis windows has no spectrum to compare, seconds."""
@@ -40,11 +40,26 @@ class Clip:
 
 
 class Scorer:
-    """Loads what the metrics need when it is first needed. Not to be shared by threads."""
+    """Loads what the metrics need when it is first needed. Not to be shared by threads.
+
+    Args:
+        recogniser: who listens.
+    """
+
+    def __init__(self, recogniser: RecogniserChoice) -> None:
+        self._choice = recogniser
+
+    def load(self) -> None:
+        """Load the recogniser now, so that what is wrong with it is no fault of the first file.
+
+        Raises:
+            CheckpointError: its files are missing or other ones.
+        """
+        _ = self._recogniser
 
     @cached_property
     def _recogniser(self) -> Recogniser:
-        return Recogniser()
+        return self._choice.load()
 
     @cached_property
     def _dnsmos(self) -> Dnsmos | None:
