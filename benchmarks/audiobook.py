@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from synthesize import beginning, make_voice
+from synthesize import beginning
 
 JOB = Path(__file__).parents[1] / "pipelines" / "audiobook.py"
 MEMORY_EVERY_S = 0.5
@@ -39,8 +39,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wg2-book-") as folder:
         source, whole, killed = (Path(folder, name) for name in ("book.txt", "whole", "killed"))
         beginning(options.book, options.sentences, source)
-        voice = options.voice or str(make_voice("configs/demo.toml", Path(folder, "voice")))
-        flags = ["--book", str(source), "--book.voice", voice, "--book.steps", "2", "--book.attempts", "0", *flags]
+        flags = [
+            "--book",
+            str(source),
+            "--book.voice",
+            options.voice,
+            "--book.steps",
+            "2",
+            "--book.attempts",
+            "0",
+            *flags,
+        ]
         start = time.monotonic()
         memory = run(whole, flags, NEVER)
         wall_s = time.monotonic() - start
@@ -63,7 +72,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="decides after which blocks it is killed")
-    parser.add_argument("--voice", default="", help="voice folder")
+    parser.add_argument("--voice", default="bundled", help="voice folder, models:/NAME@ALIAS or bundled")
     parser.add_argument("--book", default="", help="EPUB or text [$WG2_REAL_DATA/text/a_christmas_carol.txt]")
     parser.add_argument("--sentences", type=int, default=620, help="how much of it; 620 are an hour")
     options, flags = parser.parse_known_args()

@@ -1,9 +1,9 @@
 """What speaking costs, in sentences and in books: one JSON line.
 
-    WG2_REAL_DATA=FOLDER python benchmarks/synthesize.py [--config configs/demo.toml] [--device cuda]
+    WG2_REAL_DATA=FOLDER python benchmarks/synthesize.py [--config configs/paper-base.toml] [--device cuda]
 
-A voice of random weights of the configuration's size speaks: it takes as long as a trained one. The book is the
-beginning of FOLDER/text/a_christmas_carol.txt, or of `--book`.
+The bundled voice speaks; with `--config` one of random weights of the configuration's size, which takes as long as a
+trained one. The book is the beginning of FOLDER/text/a_christmas_carol.txt, or of `--book`.
 
     rtf                 by step count, DDPM: seconds of computing for a second of audio, median; one thread, or the GPU
     rtf_samplers        the same of the other samplers, at 12 steps
@@ -41,7 +41,7 @@ from pipelines import audiobook, runtime, synthesize
 from pipelines.pool import finish_blocks
 from pipelines.speaking import BLOCK_TASKS, SpeakingWorker, speak_all
 from pipelines.voices import VoiceFiles, find_voice, starter
-from wg2 import Voice, load_voice
+from wg2 import Voice, bundled, load_voice
 from wg2.books.book import Chapter
 from wg2.books.plan import plan
 from wg2.books.source import read_book
@@ -70,10 +70,10 @@ SHORT = ("Nobody spoke.",)
 def main() -> None:
     options = parse()
     with tempfile.TemporaryDirectory(prefix="wg2-speak-") as folder:
-        voice = make_voice(options.config, Path(folder, "voice"))
+        voice = make_voice(options.config, Path(folder, "voice")) if options.config else bundled.VOICE
         report = {
             "benchmark": "synthesize",
-            "config": options.config,
+            "voice": options.config or "bundled",
             "device": options.device,
             **singly(voice, options),
         }
@@ -89,7 +89,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="configs/demo.toml")
+    parser.add_argument("--config", default="", help="of a voice of random weights [the bundled voice]")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="step counts for rtf and first_audio_s")
     parser.add_argument("--sentences", type=int, default=96, help="of the job with one and with two actors")

@@ -35,6 +35,7 @@ from wg2 import audio, bundled, config, storage
 from wg2.config import Config
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.loader import UtteranceIndex, WindowLoader
+from wg2.dataset.pitch import contour
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.preparation import parquet
 from wg2.dataset.schema import num_frames, utterance_schema
@@ -68,7 +69,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="configs/demo.toml")
+    parser.add_argument("--config", default="configs/fast.toml")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=0, help="windows of a worker; default: the configuration's")
     parser.add_argument("--bf16", action="store_true")
@@ -111,12 +112,12 @@ def row(name: str, path: Path, rate: int, hop: int) -> dict[str, Any]:
     return {
         "utt_id": name, "audio": {"bytes": audio.encode_flac(waveform, rate), "path": f"{name}.flac"},
         "sampling_rate": rate, "num_samples": len(waveform), "text": name, "text_norm": name, "speaker": "s",
-        "split": "train", "phones": phones, "durations": durations,
+        "split": "train", "phones": phones, "durations": durations, "f0": contour(waveform, rate, hop),
     }  # fmt: skip
 
 
 def loader(info: DatasetInfo, settings: Config, batch_size: int) -> WindowLoader:
-    train, index = settings.train, UtteranceIndex(info, "train")
+    train, index = settings.train, UtteranceIndex(info, "train", pitch=settings.model.decoder == "spectral")
     return WindowLoader(index, Inventory(info.phones), batch_size, train.window_frames, train.seed, train.halo_frames)
 
 
