@@ -39,17 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wg2-book-") as folder:
         source, whole, killed = (Path(folder, name) for name in ("book.txt", "whole", "killed"))
         beginning(options.book, options.sentences, source)
-        flags = [
-            "--book",
-            str(source),
-            "--book.voice",
-            options.voice,
-            "--book.steps",
-            "2",
-            "--book.attempts",
-            "0",
-            *flags,
-        ]
+        speaking = ["--book.voice", options.voice, "--book.steps", "2", "--book.attempts", "0"]
+        flags = ["--book", str(source), *speaking, *flags]
         start = time.monotonic()
         memory = run(whole, flags, NEVER)
         wall_s = time.monotonic() - start

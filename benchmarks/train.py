@@ -35,8 +35,8 @@ from wg2 import audio, bundled, config, storage
 from wg2.config import Config
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
 from wg2.dataset.loader import UtteranceIndex, WindowLoader
-from wg2.dataset.pitch import contour
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
+from wg2.dataset.pitch import contour
 from wg2.dataset.preparation import parquet
 from wg2.dataset.schema import num_frames, utterance_schema
 from wg2.dataset.splits import SplitRule
@@ -84,7 +84,9 @@ def parse() -> argparse.Namespace:
 def configured(arguments: argparse.Namespace) -> Config:
     settings = config.load(["--config", arguments.config])
     size = arguments.batch_size or settings.train.batch_size
-    train = replace(settings.train, batch_size=size, bf16=arguments.bf16, compile=arguments.compile)
+    train = replace(
+        settings.train, batch_size=size, bf16=arguments.bf16 or settings.train.bf16, compile=arguments.compile
+    )
     return replace(settings, train=train)
 
 
