@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wg2.dataset.plan import BatchPlan, share_of
@@ -11,6 +11,7 @@ from wg2.errors import ConfigError, DatasetError
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.integers(1, 16), st.integers(0, 2**31), st.integers(1, 3))
 def test_every_epoch_visits_every_utterance_once(lengths: list[int], batch_size: int, seed: int, epochs: int):
     plan = BatchPlan(lengths, batch_size, 40, seed)
@@ -21,6 +22,7 @@ def test_every_epoch_visits_every_utterance_once(lengths: list[int], batch_size:
         assert sorted(epoch) == list(range(len(lengths)))
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.integers(0, 10**6), st.integers(1, 12))
 def test_the_ranks_together_have_the_batch_of_one(lengths: list[int], step: int, world_size: int):
     plan = BatchPlan(lengths, 12, 40, seed=7)
@@ -29,6 +31,7 @@ def test_the_ranks_together_have_the_batch_of_one(lengths: list[int], step: int,
     assert np.array_equal(np.concatenate([part.starts for part in parts]), whole.starts)
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.integers(0, 1000))
 def test_windows_lie_in_their_utterance(lengths: list[int], step: int):
     windows = BatchPlan(lengths, 8, 40, seed=1).batch(step)
@@ -36,11 +39,25 @@ def test_windows_lie_in_their_utterance(lengths: list[int], step: int):
     assert np.all((windows.starts >= 0) & (windows.starts <= last))
 
 
-def test_every_window_start_is_as_likely_as_the_others():
-    plan = BatchPlan([50], 1000, 40, seed=3)
-    counts = Counter(int(start) for step in range(11) for start in plan.batch(step).starts)
+def test_inner_starts_are_equally_likely_and_the_outermost_have_what_lies_beyond():
+    plan = BatchPlan([50] * 1000, 1000, 40, seed=3)
+    counts = Counter(int(start) for step in range(89) for start in plan.batch(step).starts)
     assert sorted(counts) == list(range(11))
-    assert all(850 < count < 1150 for count in counts.values())
+    assert all(850 < counts[start] < 1150 for start in range(1, 10))
+    assert all(38_500 < counts[start] < 41_500 for start in (0, 10))
+
+
+@pytest.mark.parametrize(("length", "window"), [(400, 64), (64, 64), (65, 64), (1000, 1), (120, 64), (40, 64)])
+def test_the_first_and_the_last_frame_are_trained_on_nearly_as_often_as_the_others(length: int, window: int):
+    plan, steps = BatchPlan([length] * 1000, 1000, window, seed=2), 60
+    starts = np.concatenate([plan.batch(step).starts for step in range(steps)])
+    edges = np.zeros(length + window + 1)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, np.minimum(starts + window, length), -1)
+    coverage = np.cumsum(edges)[:length] / len(starts)
+    assert coverage[[0, -1]].min() > 0.5 * coverage.mean()
+    least = window / (length + window - 1)
+    assert coverage.min() > least - 5 * np.sqrt(least / len(starts))
 
 
 def test_a_step_is_found_without_the_steps_before_it():

@@ -80,10 +80,14 @@ class BatchPlan:
         return Windows(rows, starts)
 
     def _starts(self, rows: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Uniform over all windows that lie in the utterance, the last one included."""
-        choices = np.maximum(self._lengths[rows] - self.window_frames, 0) + 1
-        starts: NDArray[np.int64] = (draws * choices).astype(np.int64)
-        return starts
+        """Uniform over all windows with a frame of the utterance, then moved into it.
+
+        So a frame is in a window with probability W / (L + W - 1) at least, for a window of W and an utterance of L
+        frames. Drawn from inside, the first and the last frame would be in one with 1 / (L - W + 1).
+        """
+        lengths, beyond = self._lengths[rows], self.window_frames - 1
+        starts = (draws * (lengths + beyond)).astype(np.int64) - beyond
+        return np.clip(starts, 0, np.maximum(lengths - self.window_frames, 0))
 
 
 @lru_cache(maxsize=4)

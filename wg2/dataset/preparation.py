@@ -24,7 +24,7 @@ from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, Tr
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
-PREP_VERSION = "4"
+PREP_VERSION = "5"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
 
 T = TypeVar("T")
