@@ -11,8 +11,8 @@ from wg2.evaluation.recognisers import choose
 from wg2.synthesis import Line, Speech, Voice
 
 SHORT = (
-    "Hi.", "No", "OK.", "Yes.", "Stop!", "Why?", "Go.", "Me too.", "A", "B", "E", "F", "L", "M", "O", "R", "Thanks.", "Good.",
-    "Ten.", "Not now.",
+    "Hi.", "No", "OK.", "Yes.", "Stop!", "Why?", "Go.", "Right.", "A", "B", "E", "F", "L", "M", "O", "R", "Thanks.",
+    "Good.", "Ten.", "Now.",
 )  # fmt: skip
 SENTENCES = ("Hello there.", "Two birds sat on a wire, and sang: why not?", "The harbour was full of small boats.")
 
