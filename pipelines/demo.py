@@ -140,11 +140,14 @@ def _write_report(config: Config, trained: TrainSummary, spoken: synthesize.Synt
 
 def word_error_rates(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Mean word error rate by system: the recordings, each step count, the bundled voice."""
-    for table in quality(scores).tables:
-        for place, metric in enumerate(table.metrics):
-            if metric.name == "wer":
-                return {system: round(line[place].mean, 4) for system, line in table.lines if line[place]}
-    return {}
+    found = (
+        (system, estimate)
+        for table in quality(scores).tables[:1]
+        for system, line in table.lines
+        for metric, estimate in zip(table.metrics, line, strict=True)
+        if metric.name == "wer"
+    )
+    return {system: round(estimate.mean, 4) for system, estimate in found if estimate}
 
 
 def _print_places(config: Config, trained: TrainSummary, summary: dict[str, Any]) -> None:

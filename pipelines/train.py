@@ -194,8 +194,9 @@ def _worker(settings: dict[str, Any]) -> Any:
         if rank == 0:
             mirror.fetch()
         facts = job.sections, job.info, mirror.folder
-        placed = rank, size, get_device(), _leaving, mirror.push, context.get_local_world_size()
-        session = open_session(*facts, report, *placed)
+        session = open_session(
+            *facts, report, rank, size, get_device(), _leaving, mirror.push, context.get_local_world_size()
+        )
         line = "; ".join(filter(None, (str(session.trainer.compute), memory)))
         mailbox.put((rank, ray.get_runtime_context().get_node_id(), line))
         try:

@@ -131,13 +131,13 @@ class SpectralNetwork(nn.Module):
         self.enter_noisy = nn.Linear(2 * bins, width)
         self.enter_given = nn.Linear(in_channels + bins, width)
         self.film = nn.Linear(in_channels, films)
+        of_level = nn.Linear(in_channels, films)
         self.level = nn.Sequential(
-            nn.Linear(LEVEL_CHANNELS, in_channels), nn.SiLU(), nn.Linear(in_channels, in_channels), nn.SiLU(),
-            nn.Linear(in_channels, films),
-        )  # fmt: skip
+            nn.Linear(LEVEL_CHANNELS, in_channels), nn.SiLU(), nn.Linear(in_channels, in_channels), nn.SiLU(), of_level
+        )
         self.blocks = ConvNeXtStack(config.blocks, width, config.kernel_size, config.expansion)
         self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, 2 * bins)
-        for layer in (self.film, self.level[-1]):
+        for layer in (self.film, of_level):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         nn.init.normal_(self.leave.weight, std=0.01)
