@@ -160,8 +160,8 @@ def absolute(config: Config) -> Config:
 
 
 def _voice(voice: str) -> str:
-    """A voice's folder made absolute; a name in the registry stays."""
-    return voice if voice.startswith("models:/") else _path(voice)
+    """A voice's folder made absolute; a name in the registry stays, and that of the bundled voice."""
+    return voice if voice == BUNDLED or voice.startswith("models:/") else _path(voice)
 
 
 def _absolute_mfa(mfa: MfaConfig) -> MfaConfig:

@@ -57,7 +57,7 @@ def test_paths_become_absolute_and_uris_stay(tmp_path: Path, monkeypatch: pytest
     config = load(["--dir", "runs/x", "--text.lexicon", "my.dict", "--prepare.textgrids", "s3://b/grids"])
     absolute = runtime.absolute(config)
     assert absolute.dataset_dir == f"{tmp_path}/runs/x/dataset"
-    assert absolute.corpus.root == "bundled"
+    assert (absolute.corpus.root, absolute.train.init) == ("bundled", "bundled")
     assert absolute.text.lexicon == f"{tmp_path}/my.dict"
     assert absolute.prepare.textgrids == "s3://b/grids"
     assert runtime.absolute(absolute) == absolute

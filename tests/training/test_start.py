@@ -83,3 +83,13 @@ def test_a_training_begins_with_the_voice_and_resumes_with_its_own_state(
     assert not torch.equal(
         again.trainer.model.state_dict()[EMBEDDING], checkpoint.load_voice_files(voice)[1][EMBEDDING]
     )
+
+
+def test_a_voice_in_bfloat16_is_begun_with_too(info: DatasetInfo, voice: Path, tmp_path: Path):
+    checkpoint.export_voice(voice, tmp_path / "half")
+    model = WaveGrad2(tiny_training.MODEL, len(info.phones) + 1)
+    assert start_from(model, info.phones, tmp_path / "half") == []
+    wanted = checkpoint.load_voice_files(voice)[1]
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == wanted[name].dtype
+        torch.testing.assert_close(tensor, wanted[name], rtol=2**-8, atol=0)

@@ -45,7 +45,7 @@ def _rows_by_phone(
         return {}
     both = [phone for phone in phones if phone in old_phones]
     mixed = own.clone()
-    mixed[Inventory(tuple(phones)).ids(both)] = old[Inventory(tuple(old_phones)).ids(both)].to(own.device)
+    mixed[Inventory(tuple(phones)).ids(both)] = old[Inventory(tuple(old_phones)).ids(both)].to(own)
     return {EMBEDDING: mixed}
 
 
