@@ -15,7 +15,7 @@ from wg2.config import AudioConfig, CorpusConfig, PrepareConfig, TextConfig
 from wg2.dataset import units
 from wg2.dataset.discovery import discover
 from wg2.dataset.ledger import DatasetInfo, Description, Ledger, open_dataset
-from wg2.dataset.manifest import Manifest, dump, write_unit
+from wg2.dataset.manifest import Manifest, dump, identity, write_unit
 from wg2.dataset.preparation import Recipe, UnitPreparer, parquet
 from wg2.dataset.schema import utterance_schema
 from wg2.text.phonemes import ALL_SYMBOLS
@@ -63,15 +63,16 @@ def rejects(info: DatasetInfo) -> dict[str, dict[str, Any]]:
     return {row["utt_id"]: row for uri in info.rejects_shards for row in pq.ParquetFile(uri).read().to_pylist()}
 
 
-def rewrite(root: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
-    """Change the rows of the first unit, with manifest and dataset.json in keeping with the new file."""
+def rewrite(root: Path, change: Callable[[list[dict[str, Any]]], None], number: int = 0) -> None:
+    """Change the rows of a unit, with manifest and dataset.json in keeping with the new file."""
     document = json.loads((root / "dataset.json").read_text())
-    unit = Manifest(**document["units"][0])
+    unit = Manifest(**document["units"][number])
     table = pq.ParquetFile(root / unit.shard).read().to_pylist()
     change(table)
-    data = parquet(table, utterance_schema(document["sampling_rate"]), 100)
+    data = parquet(table, utterance_schema(document["sampling_rate"], document["schema_version"]), 100)
     storage.write_bytes(f"{root}/{unit.shard}", data)
-    unit = replace(unit, sha256=sha256(data).hexdigest())
+    unit = replace(unit, sha256=sha256(data).hexdigest(), schema_version=document["schema_version"])
     write_unit(str(root), unit)
-    document["units"][0] = asdict(unit)
+    document["units"][number] = asdict(unit)
+    document["identity"] = identity([Manifest(**unit) for unit in document["units"]])
     (root / "dataset.json").write_bytes(dump(document))

@@ -1,7 +1,9 @@
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +16,7 @@ from wg2.dataset.preparation import Recipe, UnitPreparer
 from wg2.dataset.schema import validate
 from wg2.dataset.splits import SplitRule
 from wg2.dataset.units import Unit, cut
+from wg2.errors import ConfigError
 
 RECIPE = Recipe(AudioConfig(), TextConfig(), PrepareConfig(), samples_per_frame=300, layout="ljspeech")
 
@@ -45,6 +48,47 @@ def test_a_unit_commits_its_rows_with_its_manifest(unit: Unit, tmp_path: Path):
         validate(row, 300)
         assert row["source"]["uri"] == f"wavs/{row['utt_id']}.flac"
         assert 0 <= row["source"]["start_s"] < row["source"]["end_s"]
+
+
+def voiced_share(rows: list[dict], phones: set[str]) -> float:
+    """Of the frames of these phones."""
+    shares = [np.repeat([phone.rstrip("012") in phones for phone in row["phones"]], row["durations"]) for row in rows]
+    return float(np.mean(np.concatenate([np.array(row["f0"])[s] > 0 for row, s in zip(rows, shares, strict=True)])))
+
+
+def test_the_pitch_is_that_of_a_voice_where_the_phones_have_one(unit: Unit, tmp_path: Path):
+    rows = table(tmp_path, prepare(tmp_path, unit).shard)
+    f0 = np.concatenate([row["f0"] for row in rows])
+    low, middle, high = np.quantile(f0[f0 > 0], (0.02, 0.5, 0.98))
+    assert 70 < low < middle < high < 300
+    assert 0.4 < (f0 > 0).mean() < 0.9
+    steps = np.abs(np.diff(np.log2(np.maximum(f0, 1))))[(f0[1:] > 0) & (f0[:-1] > 0)]
+    assert np.quantile(steps, 0.95) < 0.15
+    assert voiced_share(rows, {"AA", "AE", "AH", "AO", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "UW"}) > 0.8
+    assert voiced_share(rows, {"S", "F", "SH", "TH", "T", "K", "P", "sil"}) < 0.4
+
+
+def test_without_pitch_the_column_is_empty_and_the_settings_are_others(unit: Unit, tmp_path: Path):
+    silent = replace(RECIPE, prepare=replace(RECIPE.prepare, pitch=False))
+    rows = table(tmp_path, prepare(tmp_path, unit, silent).shard)
+    assert [row["f0"] for row in rows] == [None] * len(rows)
+    validate(rows[0], 300)
+    with pytest.raises(ConfigError, match=r"prepare\.pitch: False, now True"):
+        begun(tmp_path, silent, RECIPE).committed()
+
+
+def begun(root: Path, first: Recipe, then: Recipe) -> Ledger:
+    """The ledger of a data set that was begun with another recipe."""
+    Ledger(str(root), first.settings()).begin()
+    return Ledger(str(root), then.settings())
+
+
+def test_without_pyworld_nothing_is_begun(unit: Unit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pyworld", None)
+    with pytest.raises(ConfigError, match=r"wg2\[metrics\]"):
+        prepare(tmp_path, unit)
+    assert not list(tmp_path.iterdir())
+    assert prepare(tmp_path, unit, replace(RECIPE, prepare=replace(RECIPE.prepare, pitch=False))).rows
 
 
 def test_the_same_unit_gives_the_same_bytes_under_another_name(unit: Unit, tmp_path: Path):

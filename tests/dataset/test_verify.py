@@ -1,9 +1,11 @@
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small_set
 
@@ -80,6 +82,24 @@ def words_backwards(rows: Rows) -> None:
     rows[0]["words"].reverse()
 
 
+def f0_too_short(rows: Rows) -> None:
+    rows[0]["f0"].pop()
+
+
+def f0_of(hz: float) -> Callable[[Path], None]:
+    """Set the first frame's pitch."""
+    return lambda root: small_set.rewrite(root, lambda rows: rows[0]["f0"].__setitem__(0, hz))
+
+
+def as_schema_2(root: Path) -> None:
+    """What wg2 wrote before there was a pitch."""
+    loaded = document(root)
+    del loaded["config"]["prepare"]["pitch"]
+    document(root, schema_version=2, config=loaded["config"])
+    for unit in range(len(loaded["units"])):
+        small_set.rewrite(root, lambda _: None, unit)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "durations that do not add up": (lambda root: small_set.rewrite(root, longer), "DEMO-001: durations sum to"),
     "more phones than durations": (set_in_first(phones=["sil"]), "DEMO-001: 1 phones but"),
@@ -89,6 +109,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "audio of another length": (lambda root: small_set.rewrite(root, other_audio), "DEMO-001: its audio has"),
     "a row in the wrong split": (set_in_first(split="nowhere"), "DEMO-001: is in split 'nowhere'"),
     "words out of order": (lambda root: small_set.rewrite(root, words_backwards), "DEMO-001: its words do not follow"),
+    "a pitch that is too short": (lambda root: small_set.rewrite(root, f0_too_short), "DEMO-001: f0 has"),
+    "a pitch that is no number": (f0_of(float("nan")), "DEMO-001: f0 has the value nan Hz, wanted 0 (unvoiced) or 60"),
+    "a pitch that nobody has": (f0_of(501.0), "DEMO-001: f0 has the value 501 Hz"),
+    "a pitch below zero": (f0_of(-1.0), "DEMO-001: f0 has the value -1 Hz"),
+    "a missing pitch": (set_in_first(f0=None), "DEMO-001: has no f0, although"),
     "an id that is there twice": (lambda root: small_set.rewrite(root, twice), "DEMO-001: is there twice"),
     "an utterance that is lost": (
         lambda root: small_set.rewrite(root, one_lost),
@@ -119,6 +144,16 @@ def test_a_sound_data_set_has_no_violation(whole: Path, capsys: pytest.CaptureFi
     assert "5 utterances" in capsys.readouterr().out
 
 
+def test_a_data_set_of_schema_2_is_in_order_and_is_shown_and_reported(copy: Path):
+    as_schema_2(copy)
+    assert "f0" not in _all_rows(copy)[0]
+    assert list(violations(str(copy))) == []
+    assert dataset_facts(open_dataset(str(copy)))["f0"] == "none"
+    assert main(["dataset", "report", str(copy)]) == 0
+    small_set.rewrite(copy, lambda rows: rows[0]["durations"].append(1))
+    assert any("DEMO-001: durations sum to" in line for line in violations(str(copy)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_each_broken_promise_is_named_in_one_line(kind: str, copy: Path, capsys: pytest.CaptureFixture[str]):
@@ -145,6 +180,10 @@ def test_show_tells_hours_speakers_lengths_phones_and_rejects(whole: Path, capsy
     assert shown["hours"] == f"{sum(seconds) / 3600:.3f}"
     assert shown["speakers"] == "1 (single 5)"
     assert shown["rejects"] == "1 (1 audio/DamagedError)"
+    f0 = np.concatenate([row["f0"] for row in _all_rows(whole)])
+    middle, share = re.search(r"(\d+) median, .*; (\d+)% of the frames", shown["f0"]).groups()
+    assert int(share) == round(100 * (f0 > 0).mean())
+    assert abs(int(middle) - np.median(f0[f0 > 0])) <= 1
     spoken = sum(row["phones"].count("DH") for row in _all_rows(whole))
     assert f" DH {spoken} " in shown["phones"]
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from wg2 import storage
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.manifest import in_words
+from wg2.dataset.pitch import CEIL_HZ
 from wg2.errors import DatasetError
 
-_COLUMNS = ["utt_id", "num_samples", "speaker", "phones"]
+_COLUMNS = ("utt_id", "num_samples", "speaker", "phones")
 _SPEAKERS_SHOWN = 8
+_HZ = int(CEIL_HZ) + 1
+"""Whole numbers of Hz that a pitch may have; 0 is unvoiced."""
 
 
 def dataset_facts(info: DatasetInfo) -> dict[str, str]:
@@ -26,8 +29,11 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
         StorageError: a shard is missing.
     """
     lengths, speakers, phones = list[Any](), Counter[str](), Counter[str]()
+    pitches = np.zeros(_HZ, dtype=np.int64)
     for uri in info.shards:
-        table = _light(uri, info.excluded)
+        table = _light(uri, info)
+        if "f0" in table.column_names:
+            pitches += np.histogram(pc.list_flatten(table["f0"]).to_numpy(), _HZ, (0, _HZ))[0]
         lengths.append(table["num_samples"].to_numpy() / info.sampling_rate)
         speakers.update(_counts(table["speaker"]))
         phones.update(_counts(pc.list_flatten(table["phones"])))
@@ -37,6 +43,7 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
         "splits": ", ".join(f"{name} {count:,}" for name, count in info.splits.items()),
         "speakers": _shown(speakers),
         "seconds": _spread(np.concatenate(lengths)),
+        "f0": _pitch(pitches),
         "rejects": f"{info.rejects:,} ({in_words(info.rejects_by_reason)})",
         "sampling_rate": f"{info.sampling_rate} Hz",
         "samples_per_frame": str(info.samples_per_frame),
@@ -46,10 +53,11 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
     }
 
 
-def _light(uri: str, excluded: frozenset[str]) -> pa.Table:
+def _light(uri: str, info: DatasetInfo) -> pa.Table:
+    columns = [*_COLUMNS, "f0"] if info.schema_version >= 3 else list(_COLUMNS)
     try:
-        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(_COLUMNS)
-        return table.filter(~pc.field("utt_id").isin(pa.array(sorted(excluded), pa.string())))
+        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(columns)
+        return table.filter(~pc.field("utt_id").isin(pa.array(sorted(info.excluded), pa.string())))
     except pa.ArrowException as error:
         raise DatasetError(f"{uri}: no Parquet file ({error}); run prepare again") from error
 
@@ -67,3 +75,12 @@ def _shown(speakers: Counter[str]) -> str:
 def _spread(seconds: NDArray[np.float64]) -> str:
     least, middle, most = np.min(seconds), np.median(seconds), np.max(seconds)
     return f"{least:.2f} min, {middle:.2f} median, {most:.2f} max"
+
+
+def _pitch(counts: NDArray[np.int64]) -> str:
+    """Of frames with so many Hz, [`_HZ`]."""
+    voiced = np.cumsum(counts[1:])
+    if not voiced[-1]:
+        return "none"
+    low, middle, high = np.searchsorted(voiced, voiced[-1] * np.array([0.05, 0.5, 0.95])) + 1
+    return f"{low} Hz 5 %, {middle} median, {high} 95 %; {voiced[-1] / counts.sum():.0%} of the frames are voiced"

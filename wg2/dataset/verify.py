@@ -30,11 +30,13 @@ class _Check:
     Attributes:
         info: what dataset.json says.
         rule: who is held out.
+        pitch: each row is to have its f0.
         seen: ids of rows and rejects, with the unit that has them.
     """
 
     info: DatasetInfo
     rule: SplitRule
+    pitch: bool
     seen: dict[str, str] = field(default_factory=dict)
 
 
@@ -49,7 +51,7 @@ def violations(root: str) -> Iterator[str]:
     document = read_document(root)
     units = [Manifest(**unit) for unit in document["units"]]
     rule = SplitRule(**{name: int(value, 16) for name, value in document["split_rule"].items()})
-    check = _Check(info, rule)
+    check = _Check(info, rule, document["config"].get("prepare", {}).get("pitch", False))
     for unit in units:
         yield from _unit(check, unit)
     outliers = read_exclusions(document)
@@ -172,6 +174,8 @@ def _row(check: _Check, row: Mapping[str, Any], sound: Mapping[str, Any]) -> Ite
         yield f"{utt_id}: phones outside the inventory: {' '.join(unknown)}"
     if row["split"] != (wanted := check.rule.split(row["text"])):
         yield f"{utt_id}: is in split '{row['split']}', its text belongs in '{wanted}'"
+    if check.pitch and row.get("f0") is None:
+        yield f"{utt_id}: has no f0, although the data set was made with prepare.pitch"
     yield from _words(row)
     yield from _sound(row, sound, info.sampling_rate)
 
