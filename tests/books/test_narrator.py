@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wg2.evaluation.recognise import Recogniser
 
 from wg2.alignment import Interval
 from wg2.audio import decode
@@ -12,6 +11,7 @@ from wg2.books.narrator import Narrator, Say, sentence_seed
 from wg2.books.plan import Sentence
 from wg2.config import TextConfig
 from wg2.errors import TextError
+from wg2.evaluation.recognisers import Recogniser, choose
 from wg2.synthesis import Speech
 from wg2.text.frontend import Frontend
 
@@ -38,9 +38,9 @@ def sentences(recorded: dict[str, Speech]) -> list[Sentence]:
     return [Sentence(index, text, 0, 0, "text", "sentence") for index, text in enumerate(recorded)]
 
 
-@pytest.fixture(scope="module")
-def recogniser() -> Recogniser:
-    return Recogniser()
+@pytest.fixture(scope="module", params=["whisper", "sphinx"])
+def recogniser(request: pytest.FixtureRequest) -> Recogniser:
+    return choose(request.param).load()
 
 
 @pytest.fixture
@@ -94,11 +94,3 @@ def test_seeds_follow_from_book_sentence_and_attempt_alone():
     assert len(seeds) == 450
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert sentence_seed(7, 12, 1) == sentence_seed(7, 12, 1)
-
-
-def test_what_the_recogniser_hears_does_not_depend_on_what_it_heard_before(recorded, recogniser):
-    first, second = list(recorded.values())[:2]
-    alone = Recogniser().words(second.waveform, second.sampling_rate)
-    recogniser.words(first.waveform, first.sampling_rate)
-    assert recogniser.words(second.waveform, second.sampling_rate) == alone
-    assert recogniser.words(np.zeros(0, np.float32), 16_000) == ()

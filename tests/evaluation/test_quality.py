@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wg2.errors import ConfigError
 from wg2.evaluation.quality import estimate, quality
 from wg2.evaluation.scores import label, manner
 
@@ -126,3 +127,15 @@ def test_the_worst_sentence_comes_first_whatever_the_trouble_with_recordings_and
 
 def test_no_rows_are_no_tables():
     assert quality([]).tables == ()
+
+
+def test_error_rates_name_their_recogniser_and_other_metrics_do_not():
+    found = quality([row("a", "6 steps", wer=0.2, dnsmos=3.0) | {"recogniser": "whisper tiny.en"}])
+    assert found.recogniser == "whisper tiny.en"
+    assert [metric.title(found.recogniser) for metric in found.tables[0].metrics] == ["WER (whisper tiny.en)", "DNSMOS"]
+
+
+def test_figures_of_two_recognisers_are_not_put_into_one_table():
+    rows = [row("a", "6 steps", wer=0.2) | {"recogniser": name} for name in ("whisper tiny.en", "pocketsphinx")]
+    with pytest.raises(ConfigError, match=r"pocketsphinx and whisper tiny\.en are not comparable"):
+        quality(rows)

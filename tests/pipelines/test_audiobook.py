@@ -72,6 +72,7 @@ def test_every_chapter_is_a_file_and_every_sentence_is_in_it(whole):
     assert sum(soundfile.info(uri).duration for uri in summary.chapters) == pytest.approx(summary.seconds)
     note = json.loads((folder / "books/birds/book.json").read_text())
     assert [chapter["title"] for chapter in note["chapters"]] == ["CHAPTER I", "CHAPTER II"]
+    assert note["recogniser"] is None
     rows = [row for path in committed(folder) for row in json.loads(path.read_text())["sentences"]]
     assert [row["index"] for row in rows] == list(range(COUNT))
     assert all(row["num_samples"] > 0 and not row["problem"] for row in rows)
@@ -87,6 +88,7 @@ def test_what_is_not_understood_or_cannot_be_spoken_is_flagged_and_the_rest_goes
     assert [text for _, text, why in summary.problems if "word error rate" in why] == [SENTENCES[0], SENTENCES[4]]
     assert [row["index"] for row in rows] == [0, 2]
     assert all(row["wer"] > 0.1 and row["attempt"] in (0, 1) for row in rows)
+    assert json.loads((tmp_path / "books/birds/book.json").read_text())["recogniser"] == "whisper tiny.en"
     assert [(text, "Latin letters" in why) for index, text, why in summary.problems if index == 1] == [
         ("Он ушёл.", True)
     ]
@@ -285,6 +287,7 @@ def test_a_job_whose_workers_all_fail_gives_up_and_says_why(voice, source, tmp_p
         ("Birds.", ("--book.steps", "1001"), ConfigError, "1000 noise levels"),
         ("Birds.", ("--book.steps", "1"), ConfigError, r"book\.steps"),
         ("Birds.", ("--book.voice", "/nobody"), TrackingError, "/nobody"),
+        ("Birds.", ("--book.attempts", "1", "--recogniser", "whispr"), ConfigError, "wanted auto, whisper, sphinx"),
         ("Birds.", ("--book.source", ""), ConfigError, r"book\.source: empty"),
         ("Birds.", ("--book.source", "/nowhere.epub"), StorageError, "/nowhere"),
     ],

@@ -230,6 +230,7 @@ def test_a_voice_that_is_better_becomes_the_champion_and_the_reason_is_kept(refu
     run_id = find_version("models:/speaker/2", refused.uri).run_id
     record = json.loads(_artifact(refused, run_id, "evaluation/promotion.json"))
     assert (record["condition"], record["decision"], record["files"]) == (BETTER, "promoted", 4)
+    assert record["recogniser"] == "whisper tiny.en"
     assert (record["candidate"]["version"], record["champion"]["version"]) == (2, 1)
     first = [row["wer"] for row in refused.first.scores if row["system"] in ("3 steps", "2 steps")]
     assert record["champion"]["wer"] == pytest.approx(sum(first) / 4)
@@ -241,9 +242,23 @@ def test_a_voice_that_is_better_becomes_the_champion_and_the_reason_is_kept(refu
 def test_a_champion_that_was_never_measured_on_these_files_is_an_error(refused: Bench):
     run = Run.start_or_resume(refused.uri, "exp", "k", {}, {})
     assert register(run, tiny_voice.save(refused.folder / "third", seed=2), "speaker") == 3
-    with pytest.raises(ConfigError, match=r"speaker/3 was measured on 0 of these 4 files; run the same command with"):
+    with pytest.raises(
+        ConfigError, match=r"speaker/3 was measured on 0 of these 4 files with whisper tiny.en; run the same"
+    ):
         refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER)
     assert refused.champion() == 3
+
+
+def test_figures_of_another_recogniser_are_not_compared(refused: Bench):
+    before = refused.champion()
+    refused.evaluate("models:/speaker/2", "--synthesize.metrics", "True", "--recogniser", "sphinx")
+    heard = {row["recogniser"] for row in _table(refused.folder)}
+    assert heard == {"whisper tiny.en", "pocketsphinx"}
+    both = r"with pocketsphinx \(figures of whisper tiny\.en are not comparable\); run the same command with"
+    open_client(refused.uri).set_registered_model_alias("speaker", CHAMPION, "1")
+    with pytest.raises(ConfigError, match=f"speaker/1 was measured on 0 of these 4 files {both}"):
+        refused.evaluate("models:/speaker/2", "--synthesize.promote-if", BETTER, "--recogniser", "sphinx")
+    open_client(refused.uri).set_registered_model_alias("speaker", CHAMPION, str(before))
 
 
 def test_the_first_champion_is_made_by_a_condition_that_mentions_none(refused: Bench, tmp_path: Path, capsys):

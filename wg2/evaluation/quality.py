@@ -140,9 +140,8 @@ def quality(rows: Sequence[Row]) -> Quality:
 def _recogniser(rows: Sequence[Row]) -> str:
     names = sorted({row.get("recogniser") or "" for row in rows})
     if len(names) > 1:
-        raise ConfigError(
-            f"word error rates by {' and by '.join(names)} are not comparable; score all by one recogniser"
-        )
+        several = " and ".join(names)
+        raise ConfigError(f"word error rates of {several} are not comparable; score all files with one recogniser")
     return names[0]
 
 

@@ -6,10 +6,10 @@ import soundfile
 
 from wg2.evaluation.metrics.bands import NAMES, band_distances
 from wg2.evaluation.metrics.cepstrum import FRAME_S, ORDER, align, mel_cepstral_distortion, mel_cepstrum
-from wg2.evaluation.metrics.intelligibility import error_rates
 from wg2.evaluation.metrics.pitch import f0, pitch_errors
 from wg2.evaluation.metrics.scorer import Clip, Scorer, comparison
 from wg2.evaluation.metrics.timing import duration_error
+from wg2.evaluation.recognisers import choose
 
 RATE = 24_000
 TOKENS = (("B", 4), ("ER1", 9), ("D", 3), (".", 10))
@@ -25,7 +25,7 @@ def speech(bundled_corpus) -> tuple[np.ndarray, int, tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer()
+    return Scorer(choose("auto"))
 
 
 def noisy(waveform: np.ndarray, snr_db: float) -> np.ndarray:
@@ -53,19 +53,10 @@ def along_the_diagonal(frames: int) -> np.ndarray:
 # -------------------------------------------------------------------------------------------------- intelligibility
 
 
-@pytest.mark.parametrize(
-    ("heard", "wer", "cer"),
-    [("two birds sat", 0.0, 0.0), ("two words sat", 1 / 3, 2 / 13), ("two sat", 1 / 3, 6 / 13), ("", 1.0, 1.0),
-     ("two birds sat down here", 2 / 3, 10 / 13)],
-    ids=["the same", "substituted", "deleted", "nothing", "inserted"],
-)  # fmt: skip
-def test_word_and_character_errors_are_counted_by_hand(heard: str, wer: float, cer: float):
-    found = error_rates(("Two", "birds", "sat"), heard.split())
-    assert (found["wer"], found["cer"]) == (pytest.approx(wer), pytest.approx(cer))
-
-
-def test_speech_is_understood_and_noise_louder_than_it_is_not(scorer, speech):
+@pytest.mark.parametrize("recogniser", ["whisper", "sphinx"])
+def test_speech_is_understood_and_noise_louder_than_it_is_not(recogniser: str, speech):
     waveform, rate, words = speech
+    scorer = Scorer(choose(recogniser))
     clean, lost = (scorer.scores(Clip(sound, rate), words) for sound in (waveform, noisy(waveform, -5.0)))
     assert clean["wer"] < 0.5 < lost["wer"]
     assert clean["cer"] < lost["cer"]
@@ -223,17 +214,3 @@ def test_a_clip_of_another_rate_is_brought_to_the_references(speech):
     found = comparison(Clip(waveform, rate, TOKENS), faster)
     assert found["mcd"] < 0.5
     assert found["log_f0_rmse"] < 0.01
-
-
-@pytest.mark.parametrize(
-    ("wanted", "heard"),
-    [
-        (("mister", "smith"), ("mr", "smith")),
-        (("missus", "smith"), ("mrs", "smith")),
-        (("Doctor", "smith"), ("dr.", "smith")),
-        (("mr", "grey"), ("mister", "gray")),
-    ],
-)
-def test_a_word_that_the_recogniser_writes_otherwise_is_no_error(wanted: tuple[str, ...], heard: tuple[str, ...]):
-    assert error_rates(wanted, heard) == {"wer": 0.0, "cer": 0.0}
-    assert error_rates(wanted, (*heard[:1], "brown"))["wer"] == 0.5

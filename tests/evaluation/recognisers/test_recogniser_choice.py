@@ -28,7 +28,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper, "find_spec", lambda name: None)
+    monkeypatch.setattr(whisper, "find_spec", lambda _: None)
 
 
 def test_whisper_listens_where_it_is_installed():

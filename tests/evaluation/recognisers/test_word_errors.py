@@ -26,9 +26,11 @@ SAME = [
     ("Hmm", "Hmm."),
     ("dated which was printed", "dated (which was printed)"),
 ]
-WORDS = ["oh", "zero", "one", "ten", "twenty", "first", "twentieth", "hundred", "thousands", "millionth", "and", "point",
-         "double", "minus", "dollars", "cents", "percent", "half", "um", "it's", "don't", "cat", "ABC", "o'clock", "mr.",
-         "20", "3.5", "$5", "1,000", "10:30", "2nd", "-", "a"]  # fmt: skip
+WORDS = [
+    "oh", "zero", "one", "ten", "twenty", "first", "twentieth", "hundred", "thousands", "millionth", "and", "point",
+    "double", "minus", "dollars", "cents", "percent", "half", "um", "it's", "don't", "cat", "ABC", "o'clock", "mr.",
+    "20", "3.5", "$5", "1,000", "10:30", "2nd", "a",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("wanted", "heard"), SAME)
@@ -56,7 +58,7 @@ def test_another_word_or_number_is_an_error(wanted: str, heard: str):
 
 
 def test_words_are_joined_only_where_the_other_side_has_them_as_one():
-    assert joined("a b c to day in to".split(), ["abc", "today"]) == ["abc", "today", "in", "to"]
+    assert joined(["a", "b", "c", "to", "day", "in", "to"], ["abc", "today"]) == ["abc", "today", "in", "to"]
     assert joined(["to", "day"], []) == ["to", "day"]
     assert joined([], ["today"]) == []
 
