@@ -48,7 +48,17 @@ def test_a_secret_is_found_and_named(where: str):
     assert leaks.leaked(SECRETS, HIDDEN[where]) == ["KEY"]
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing", parquet("nothing"), zipped(b"nothing"), KEY[:-1], KEY[1:]])
+NOTHING = {
+    "empty": b"",
+    "a word": b"nothing",
+    "parquet": parquet("nothing"),
+    "zip": zipped(b"nothing"),
+    "less": KEY[:-1],
+    "the rest": KEY[1:],
+}
+
+
+@pytest.mark.parametrize("data", NOTHING.values(), ids=NOTHING.keys())  # a ZIP has the time in it: no name for a test
 def test_nothing_is_found_where_none_is(data: bytes):
     assert leaks.leaked(SECRETS, data) == []
 

@@ -29,7 +29,7 @@ SAME = [
 WORDS = [
     "oh", "zero", "one", "ten", "twenty", "first", "twentieth", "hundred", "thousands", "millionth", "and", "point",
     "double", "minus", "dollars", "cents", "percent", "half", "um", "it's", "don't", "cat", "ABC", "o'clock", "mr.",
-    "20", "3.5", "$5", "1,000", "10:30", "2nd", "-", "a",
+    "20", "3.5", "$5", "1,000", "10:30", "2nd", "a",
 ]  # fmt: skip
 
 
