@@ -48,6 +48,7 @@ def test_sentences_begin_and_end_without_a_click(voice: Voice, text: str):
     assert -40 < level_db(waveform) < -14
 
 
+@pytest.mark.slow
 def test_very_short_texts_have_sane_lengths_and_levels(short: list[Speech]):
     for text, speech in zip(SHORT, short, strict=True):
         assert 0.15 < speech.seconds < 1.6, text
