@@ -110,10 +110,10 @@ def test_say_without_a_voice_names_what_is_missing(tmp_path: Path, capsys: pytes
 def test_describe_counts_the_demo_model_and_its_parts(capsys: pytest.CaptureFixture[str]):
     assert main(["describe", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    parts = [facts[f"parameters.{part}"] for part in ("encoder", "resampling", "decoder")]
+    parts = [facts[f"parameters.{part}"] for part in ("encoder", "resampling", "decoder", "pitch")]
     assert facts["parameters"] == sum(parts)
     assert min(parts) > 0
-    assert facts["parameters"] < 2_000_000
+    assert facts["parameters"] < 16_000_000
     assert facts["samples_per_frame"] == 300
     assert facts["window_s"] == facts["window_frames"] * 300 / 24_000
 
@@ -180,7 +180,7 @@ def test_describe_counts_the_text_side_as_torch_does():
     tokens = torch.ones(1, TOKENS_PER_SECOND, dtype=torch.long)
     with FlopCounterMode(display=False) as counter:
         for conv in network.encoder.convs:
-            conv(torch.zeros(1, TOKENS_PER_SECOND, tiny_voice.MODEL.encoder.channels), tokens > 0)
+            conv(torch.zeros(1, TOKENS_PER_SECOND, tiny_voice.MODEL.blstm.channels), tokens > 0)
     lstm = network.encoder.lstm.lstm
     gates = 2 * 4 * lstm.hidden_size * (lstm.input_size + lstm.hidden_size)
     wanted = counter.get_total_flops() / 2 + gates * TOKENS_PER_SECOND

@@ -23,6 +23,7 @@ _SPELLINGS = {
 }  # fmt: skip
 """What the normaliser leaves, and a recogniser writes either way."""
 _BRACKETS = str.maketrans("()[]<>", " " * 6)  # the normaliser would drop what is between them
+_CLOCK = re.compile(r"(?<=\d)\.(?=\d\d ?[ap]\.?m)", re.IGNORECASE)  # "5.30 pm" is no decimal
 _WORD = re.compile(r"[\w']+")
 _LONGEST = 3  # words that are one on the other side
 
@@ -53,7 +54,7 @@ def joined(words: Sequence[str], other: Collection[str]) -> list[str]:
 
 
 def _plain(words: Sequence[str]) -> list[str]:
-    spelled = _normaliser()(" ".join(words).translate(_BRACKETS))
+    spelled = _normaliser()(_CLOCK.sub(" ", " ".join(words).translate(_BRACKETS)))
     return " ".join(_SPELLINGS.get(word, word) for word in spelled.split()).split()
 
 
