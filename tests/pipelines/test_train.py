@@ -154,7 +154,7 @@ class TestRefusals:
         self.refused(other, DatasetError, "got 8000 Hz, the configuration wants 22050 Hz")
 
     def test_another_hop(self, config: Config):
-        self.refused(replace(config, model=Config().model), DatasetError, r"got 8, .* make 300")
+        self.refused(replace(config, model=Config().model), DatasetError, r"got 8, .* makes 300")
 
     def test_a_batch_that_cannot_be_shared(self, config: Config):
         other = replace(config, train=replace(config.train, workers=5))
