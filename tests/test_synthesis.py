@@ -16,6 +16,7 @@ from wg2.checkpoint import TunedSchedule, store_schedule
 from wg2.diffusion.schedule import inference_schedule
 from wg2.errors import CheckpointError, ConfigError, TextError, Wg2Error
 from wg2.synthesis import Sentence, Voice, batches, split_sentences, within_range, word_intervals
+from wg2.synthesis.speech import faded
 from wg2.text.phonemes import Word
 
 BIRDS = ("sil", "B", "ER1", "D", "Z", "_", "S", "IH1", "NG", ".")
@@ -252,6 +253,18 @@ def test_a_voice_that_speaks_nan_is_refused(tmp_path: Path):
 def test_sentences_end_at_full_stops_question_and_exclamation_marks_only():
     words = [Word(text, (("AH0",),), mark) for text, mark in zip("abcde", (",", ".", "", "?", ""), strict=True)]
     assert ["".join(word.text for word in part) for part in split_sentences(words)] == ["ab", "cd", "e"]
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 100, 480, 481, 2400])
+def test_a_sentence_fades_in_and_out_and_is_the_same_between(samples: int):
+    ones = np.ones(samples, dtype=np.float32)
+    shape = faded(ones, 24_000)
+    rising = min(240, samples // 2)
+    np.testing.assert_array_equal(shape, shape[::-1])
+    np.testing.assert_array_equal(shape[rising : samples - rising], ones[rising : samples - rising])
+    assert (np.diff(shape[:rising]) > 0).all()
+    if rising == 240:  # the mean of sin^4 over its first eighth of a period
+        assert np.mean(shape[:120] ** 2) == pytest.approx(3 / 8 - 1 / np.pi, abs=1e-4)
 
 
 def test_words_are_the_runs_of_phones_between_pauses():

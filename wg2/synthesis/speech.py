@@ -12,6 +12,10 @@ from wg2.alignment import Interval
 from wg2.synthesis.sentences import PAUSES
 
 
+FADE_S = 0.01
+"""Fade at both ends of a spoken sentence, seconds: what noise is left there is heard as a click where sound begins."""
+
+
 @dataclass(frozen=True)
 class Speech:
     """What was spoken.
@@ -38,6 +42,14 @@ class Speech:
     def save(self, path: str | Path) -> None:
         """Write a WAV, FLAC, Ogg or MP3 file, as its suffix says, whole or not at all."""
         audio.write(str(path), self.waveform, self.sampling_rate)
+
+
+def faded(waveform: NDArray[np.float32], sampling_rate: int) -> NDArray[np.float32]:
+    """The waveform with a raised-cosine fade of `FADE_S` at each end, [S]; of half its length where it is shorter."""
+    length = min(round(FADE_S * sampling_rate), len(waveform) // 2)
+    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / max(length, 1))).astype(np.float32)
+    middle = np.ones(len(waveform) - 2 * length, dtype=np.float32)
+    return waveform * np.concatenate((ramp, middle, ramp[::-1]))
 
 
 def word_intervals(

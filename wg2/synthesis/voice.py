@@ -21,7 +21,7 @@ from wg2.errors import CheckpointError, ConfigError, ScheduleError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.synthesis.decoding import Manner, Prepared, batches, decode, padded
 from wg2.synthesis.sentences import Line, Sentence, check, split_sentences, with_durations
-from wg2.synthesis.speech import Speech, join, word_intervals
+from wg2.synthesis.speech import Speech, faded, join, word_intervals
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
 from wg2.tracking import MODEL_SCHEME, resolve_voice
@@ -240,7 +240,7 @@ class Voice:
         hop, rate = self.info.samples_per_frame, self.info.sampling_rate
         phones, labels = part.sentence.phones, part.sentence.labels
         words = word_intervals(phones, part.durations, hop / rate, labels)
-        return Speech(waveform[: hop * part.num_frames].copy(), rate, phones, part.durations, words)
+        return Speech(faded(waveform[: hop * part.num_frames], rate), rate, phones, part.durations, words)
 
 
 def load_voice(
