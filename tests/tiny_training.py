@@ -64,7 +64,8 @@ def sections(**changes: Any) -> Sections:
 
 def spectral(**changes: Any) -> Sections:
     """The same for the spectral decoder, its objective and its noise levels."""
-    return replace(sections(objective="spectral", noise_levels="log-normal", **changes), model=SPECTRAL)
+    train = replace(TRAIN, objective="spectral", noise_levels="log-normal")
+    return replace(sections(), train=replace(train, **changes), model=SPECTRAL)
 
 
 def with_dropout(of: Sections) -> Sections:

@@ -20,7 +20,7 @@ from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, collate, val
 from wg2.dataset.plan import Windows
 from wg2.diffusion.objective import noise_loss, q_sample
 from wg2.diffusion.schedule import inference_schedule
-from wg2.errors import CheckpointError, DatasetError, TrainingError
+from wg2.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from wg2.model.receptive_field import receptive_field
 from wg2.model.wavegrad2 import Prediction
 from wg2.text.phonemes import Inventory
@@ -79,6 +79,11 @@ def test_one_batch_is_learnt_by_heart_by_the_spectral_decoder(info: DatasetInfo)
     )
     for name, share in (("spectral", 0.8), ("duration", 0.2), ("spectrum", 0.5), ("pitch", 0.5), ("voicing", 0.95)):
         assert late[f"loss/{name}"] < share * early[f"loss/{name}"]
+
+
+def test_the_spectral_objective_needs_a_decoder_with_a_prior():
+    with pytest.raises(ConfigError, match=r"train.objective: 'spectral'.*the wavegrad decoder expects none"):
+        sections(objective="spectral")
 
 
 def test_the_total_is_the_weighted_sum_of_the_losses(info: DatasetInfo):

@@ -11,7 +11,6 @@ from wg2 import audio
 from wg2.alignment import Interval
 from wg2.synthesis.sentences import PAUSES
 
-
 FADE_S = 0.01
 """Fade at both ends of a spoken sentence, seconds: what noise is left there is heard as a click where sound begins."""
 

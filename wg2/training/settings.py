@@ -9,7 +9,7 @@ from typing import Any
 from wg2 import checkpoint
 from wg2.config import DiffusionConfig, ModelConfig, TextConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
-from wg2.errors import DatasetError, TrainingError
+from wg2.errors import ConfigError, DatasetError, TrainingError
 
 _FREE = {
     "steps", "workers", "min_workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints",
@@ -35,6 +35,18 @@ class Sections:
     diffusion: DiffusionConfig
     text: TextConfig
     lexicon: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what two sections say together.
+
+        Raises:
+            ConfigError: the spectral objective for a decoder without a prior.
+        """
+        if self.train.objective == "spectral" and self.model.decoder != "spectral":
+            raise ConfigError(
+                f"train.objective: 'spectral' weighs by the spectrum that a decoder expects, and the "
+                f"{self.model.decoder} decoder expects none; give --model.decoder spectral, or --train.objective noise"
+            )
 
     def fixed(self) -> dict[str, Any]:
         """The settings, by section, that make a training the one it is."""

@@ -81,9 +81,13 @@ class Noise(Term):
 
 
 class Spectral(Term):
-    """The clean signal's error by bands."""
+    """The clean signal's error, weighed by the expected spectrum."""
 
     name = "spectral"
+
+    def __init__(self, weight: float, info: DatasetInfo, stft: Stft) -> None:
+        super().__init__(weight, info)
+        self.stft = stft
 
     def count(self, batch: Batch) -> Tensor:
         """Frames that are scored."""
@@ -91,10 +95,12 @@ class Spectral(Term):
 
     def value(self, estimate: Estimate) -> Tensor:
         """See `wg2.diffusion.spectral.spectral_loss`."""
-        batch, noisy, eps = estimate.batch, estimate.noisy, estimate.prediction.eps
+        batch, prediction = estimate.batch, estimate.prediction
+        assert prediction.log_spectrum is not None
         frames = scored_frames(batch, self.hop)
-        error = clean_from_eps(noisy, eps, estimate.noise_level) - batch.waveform
-        return spectral_loss(error * frames.repeat_interleave(self.hop, dim=1), batch.waveform, frames, self.hop)
+        error = clean_from_eps(estimate.noisy, prediction.eps, estimate.noise_level) - batch.waveform
+        scored = error * frames.repeat_interleave(self.hop, dim=1)
+        return spectral_loss(self.stft(scored), prediction.log_spectrum, frames)
 
 
 class Mel(Term):
@@ -186,7 +192,10 @@ def make_terms(
         mel_head: of the multi-task loss; None: without.
         stft: of a decoder with a prior; None: there is none.
     """
-    objective: Term = Spectral(1.0, info) if config.objective == "spectral" else Noise(1.0, info)
+    objective: Term = Noise(1.0, info)
+    if config.objective == "spectral":
+        assert stft is not None  # `Sections` refuses it for a decoder without a prior
+        objective = Spectral(1.0, info, stft)
     terms = [objective]
     if mel_head is not None:
         terms.append(Mel(config.mel_weight, info, mel_head))
