@@ -5,7 +5,13 @@ from torch import Tensor
 from wg2.config import DiffusionConfig
 from wg2.diffusion.objective import q_sample
 from wg2.diffusion.schedule import training_schedule
-from wg2.diffusion.spectral import LARGEST_WEIGHT, clean_from_eps, sample_log_normal_level, spectral_loss
+from wg2.diffusion.spectral import (
+    LARGEST_WEIGHT,
+    clean_from_eps,
+    sample_log_normal_level,
+    spectral_loss,
+    unknown_deviation,
+)
 
 EVERYWHERE = torch.ones(1, 40, dtype=torch.bool)
 
@@ -21,40 +27,42 @@ def noise(power: Tensor, seed: int) -> Tensor:
     return (power / 2).sqrt() * torch.complex(parts[0], parts[1])
 
 
-def test_it_is_the_error_s_power_over_the_expected_magnitude():
-    error, log_spectrum = torch.full((1, 40, 3), 0.3j), torch.tensor([0.5, 0.1, 2.0]).log().expand(1, 40, 3)
+def test_it_is_the_error_s_power_over_its_expected_deviation():
+    error, deviation = torch.full((1, 40, 3), 0.3j), torch.tensor([0.5, 0.1, 2.0]).expand(1, 40, 3)
     wanted = 0.09 * (1 / 0.5 + 1 / 0.1 + 1 / 2.0) / 3
-    assert float(spectral_loss(error, log_spectrum, EVERYWHERE)) == pytest.approx(wanted, rel=1e-5)
+    assert float(spectral_loss(error, deviation, EVERYWHERE)) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_only_masked_frames_count():
-    error, log_spectrum = noise(torch.ones(1, 40, 5), 0), torch.randn(1, 40, 5)
+    error, deviation = noise(torch.ones(1, 40, 5), 0), torch.rand(1, 40, 5) + 0.1
     mask = torch.arange(40)[None] < 20
-    assert spectral_loss(error, log_spectrum, ~EVERYWHERE) == 0.0
-    half = spectral_loss(error[:, :20], log_spectrum[:, :20], mask[:, :20])
-    assert float(spectral_loss(error, log_spectrum, mask)) == pytest.approx(float(half), rel=1e-6)
+    assert spectral_loss(error, deviation, ~EVERYWHERE) == 0.0
+    half = spectral_loss(error[:, :20], deviation[:, :20], mask[:, :20])
+    assert float(spectral_loss(error, deviation, mask)) == pytest.approx(float(half), rel=1e-6)
 
 
 def test_silence_and_clipping_weigh_no_more_than_the_largest_weight():
     error = torch.ones(1, 40, 2, dtype=torch.complex64)
-    for log_magnitude, weight in ((-20.0, LARGEST_WEIGHT), (20.0, 1 / LARGEST_WEIGHT)):
-        loss = spectral_loss(error, torch.full((1, 40, 2), log_magnitude), EVERYWHERE)
-        assert float(loss) == pytest.approx(weight)
+    for deviation, weight in ((1e-6, LARGEST_WEIGHT), (1e6, 1 / LARGEST_WEIGHT)):
+        assert float(spectral_loss(error, torch.full((1, 40, 2), deviation), EVERYWHERE)) == pytest.approx(weight)
 
 
-def test_the_best_estimate_is_the_posterior_mean():
-    """A Gaussian signal of power P in noise of power N: the best gain on their sum is Wiener's, P / (P + N)."""
-    signal_power, noise_power = torch.full((1, 40, 2000), 0.04), torch.full((1, 40, 2000), 0.12)
-    signal, log_spectrum = noise(signal_power, 1), signal_power.sqrt().log()
-    heard = signal + noise(noise_power, 2)
-    gains = torch.linspace(0.05, 0.45, 81)
-    losses = [float(spectral_loss(gain * heard - signal, log_spectrum, EVERYWHERE)) for gain in gains]
-    assert float(gains[losses.index(min(losses))]) == pytest.approx(0.25, abs=0.01)
+@pytest.mark.parametrize("level", [0.1, 0.7, 0.99])
+def test_the_best_estimate_is_the_posterior_mean_and_what_it_leaves_has_the_expected_deviation(level: float):
+    """Of a Gaussian signal of power P in noise of power N: Wiener's gain, a P / (a^2 P + N)."""
+    power, levels = torch.full((1, 40, 2000), 0.04), torch.tensor([level])
+    signal, heard_noise = noise(power, 1), noise(torch.full((1, 40, 2000), (1 - level**2) * 3.0), 2)
+    deviation = unknown_deviation(power.sqrt().log(), levels, torch.tensor(3.0))
+    wiener = level * 0.04 / (level**2 * 0.04 + (1 - level**2) * 3.0)
+    errors = [gain * (level * signal + heard_noise) - signal for gain in (0.8 * wiener, wiener, 1.2 * wiener)]
+    losses = [float(spectral_loss(error, deviation, EVERYWHERE)) for error in errors]
+    assert min(losses) == losses[1]
+    assert float(errors[1].abs().square().mean().sqrt() / deviation[0, 0, 0]) == pytest.approx(1, rel=0.02)
 
 
 def test_no_gradient_reaches_the_expected_spectrum():
-    error, log_spectrum = noise(torch.ones(1, 40, 5), 0), torch.zeros(1, 40, 5, requires_grad=True)
-    assert not spectral_loss(error, log_spectrum, EVERYWHERE).requires_grad
+    log_spectrum = torch.zeros(1, 40, 5, requires_grad=True)
+    assert not unknown_deviation(log_spectrum, torch.tensor([0.5]), torch.tensor(1.0)).requires_grad
 
 
 def test_log_normal_levels_have_the_law_that_was_asked_for_within_what_is_trained():

@@ -44,10 +44,20 @@ def test_silence_has_a_finite_logarithm():
     assert log_magnitude(torch.zeros(3, dtype=torch.complex64)).tolist() == pytest.approx([math.log(FLOOR)] * 3)
 
 
-def test_the_loss_of_a_spectrum_is_the_mean_distance_over_the_masked_frames():
+def test_the_loss_of_a_spectrum_is_a_quantile_s_over_the_masked_frames():
     wanted = torch.tensor([1.0, -2.0, 9.0])[None, :, None].expand(1, 3, 5)
-    assert spectrum_loss(torch.zeros(1, 3, 5), wanted, torch.tensor([[True, True, False]])) == 1.5
+    mask = torch.tensor([[True, True, False]])
+    above, below = 2 * (1 - 1 / math.e), 2 / math.e
+    assert float(spectrum_loss(torch.zeros(1, 3, 5), wanted, mask)) == pytest.approx((above * 1 + below * 2) / 2)
     assert spectrum_loss(torch.zeros(1, 3, 5), wanted, torch.zeros(1, 3, dtype=torch.bool)) == 0.0
+
+
+def test_the_best_spectrum_is_the_root_mean_square_of_a_gaussian():
+    parts = 0.3 * torch.randn(2, 1, 50, 400, generator=torch.Generator().manual_seed(0))
+    wanted, mask = log_magnitude(torch.complex(parts[0], parts[1])), torch.ones(1, 50, dtype=torch.bool)
+    candidates = torch.linspace(0.2, 0.8, 241)
+    losses = [float(spectrum_loss(magnitude.log().expand(1, 50, 400), wanted, mask)) for magnitude in candidates]
+    assert float(candidates[losses.index(min(losses))]) == pytest.approx(0.3 * math.sqrt(2), rel=0.02)
 
 
 def test_a_new_predictor_says_a_typical_pitch_and_no_opinion_on_voicing():

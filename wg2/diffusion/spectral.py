@@ -2,11 +2,16 @@
 
 Shapes: `B` batch, `S` samples, `T` frames, `K` bins of an STFT.
 
-The error's power in each bin is divided by the magnitude that the text makes one expect there, so that loud bins do not
-drown quiet ones. Flow2GAN (arXiv 2512.23278) divides by the root of the recording's own power instead. That power is
-not known when the signal is estimated, and the best estimate E[Y w | Z] / E[w | Z] with a weight w = 1 / |Y| is up to
-two times too small where the signal is uncertain: speech came out 5 to 7 dB too soft and dull (docs/LOG.md). A weight
-that does not depend on the recording leaves the posterior mean E[Y | Z] the best estimate.
+The error's power in each bin is divided by the deviation that is to be expected there of what is unknown: of a Gaussian
+signal with the deviation E that the text makes one expect, heard in noise of deviation n at the level a,
+
+    E n / (a^2 E^2 + n^2)^(1/2)
+
+So loud bins do not drown quiet ones, nor much noise little noise. Flow2GAN (arXiv 2512.23278) divides by the root of the
+recording's own power instead. That power is not known when the signal is estimated, and the best estimate
+E[Y w | Z] / E[w | Z] with a weight w = 1 / |Y| is up to two times too small where the signal is uncertain: speech came
+out 5 to 7 dB too soft and dull (docs/LOG.md). A weight that does not depend on the recording leaves the posterior mean
+E[Y | Z] the best estimate.
 """
 
 import torch
@@ -25,19 +30,33 @@ def clean_from_eps(noisy: Tensor, eps: Tensor, noise_level: Tensor) -> Tensor:
     return (noisy - noise_scale(level) * eps) / level
 
 
-def spectral_loss(error: Tensor, log_spectrum: Tensor, frame_mask: Tensor) -> Tensor:
-    """Mean over bins and frames of the error's power over the expected magnitude.
+def spectral_loss(error: Tensor, deviation: Tensor, frame_mask: Tensor) -> Tensor:
+    """Mean over bins and frames of the error's power over its expected deviation.
 
     Args:
         error: of the clean estimate, its STFT, complex, [B, T, K].
-        log_spectrum: expected log magnitudes, [B, T, K]; no gradient flows back to them.
+        deviation: `unknown_deviation`, [B, T, K].
         frame_mask: true for the frames that count, [B, T].
     Returns:
         A scalar; 0 if nothing counts.
     """
-    weight = (-log_spectrum.detach()).exp().clamp(1.0 / LARGEST_WEIGHT, LARGEST_WEIGHT)
+    weight = deviation.reciprocal().clamp(1.0 / LARGEST_WEIGHT, LARGEST_WEIGHT)
     by_frame = ((error.real.square() + error.imag.square()) * weight).mean(dim=-1)
     return torch.where(frame_mask, by_frame, 0.0).sum() / frame_mask.sum().clamp_min(1)
+
+
+def unknown_deviation(log_spectrum: Tensor, noise_level: Tensor, energy: Tensor) -> Tensor:
+    """Deviation of a Gaussian signal, given it in noise: c_out of EDM (Karras et al., 2022, table 1), [B, T, K].
+
+    Args:
+        log_spectrum: expected log magnitudes, [B, T, K]; no gradient flows back to them.
+        noise_level: sqrt of alpha bar, [B].
+        energy: power of unit white noise in a bin.
+    """
+    level = noise_level.reshape(-1, 1, 1)
+    power, noise = (2 * log_spectrum.detach()).exp(), noise_scale(level).square() * energy
+    deviation: Tensor = (power * noise / (level.square() * power + noise)).sqrt()
+    return deviation
 
 
 def sample_log_normal_level(

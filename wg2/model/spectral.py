@@ -11,7 +11,13 @@ preconditioned as EDM does a whole image (Karras et al., 2022, table 1), with E 
     c_in = (a^2 E^2 + n^2)^(-1/2)    c_skip = a E^2 / (a^2 E^2 + n^2)    c_out = E n (a^2 E^2 + n^2)^(-1/2)
 
 The network's input and its target have unit variance in every bin at every level; F = 0 is the posterior mean of a
-Gaussian signal with the spectrum E. So F has to find only what the prior does not know.
+Gaussian signal with the spectrum E. So F has to find only what the prior does not know:
+
+    F = R + G c_in Z
+
+with a complex R and a real gain G for each bin. The network is narrower than the spectrum is, so a correction of the
+gain in each bin, which every speech enhancement by a mask makes, cannot pass through it: without G, bins that are
+louder than E stayed too soft (docs/LOG.md). It hears the whitened bins and their log power, as such systems do.
 """
 
 from collections.abc import Iterator
@@ -128,7 +134,7 @@ class SpectralNetwork(nn.Module):
     def __init__(self, config: SpectralConfig, in_channels: int, bins: int) -> None:
         super().__init__()
         width, films = config.channels, 2 * config.channels * config.blocks
-        self.enter_noisy = nn.Linear(2 * bins, width)
+        self.enter_noisy = nn.Linear(3 * bins, width)
         self.enter_given = nn.Linear(in_channels + bins, width)
         self.film = nn.Linear(in_channels, films)
         of_level = nn.Linear(in_channels, films)
@@ -136,7 +142,7 @@ class SpectralNetwork(nn.Module):
             nn.Linear(LEVEL_CHANNELS, in_channels), nn.SiLU(), nn.Linear(in_channels, in_channels), nn.SiLU(), of_level
         )
         self.blocks = ConvNeXtStack(config.blocks, width, config.kernel_size, config.expansion)
-        self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, 2 * bins)
+        self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, 3 * bins)
         for layer in (self.film, of_level):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -156,12 +162,14 @@ class SpectralNetwork(nn.Module):
             place: on the path from noise to signal, in (0, 1), [B].
             cache: what `SpectralDecoder.condition` found.
         """
-        parts = torch.cat((whitened.real, whitened.imag), dim=-1).to(self.leave.weight.dtype)
+        real, imaginary = whitened.real, whitened.imag
+        log_power = torch.log1p(real.square() + imaginary.square())
+        parts = torch.cat((real, imaginary, log_power), dim=-1).to(self.leave.weight.dtype)
         x = self.enter_noisy(parts) + cache.given
         level = self.level(encode_noise_level(place, LEVEL_CHANNELS, LEVEL_SCALE).to(parts.dtype))
         x = self.blocks(x if cache.mask is None else x * cache.mask, cache.mask, self._films(cache.films, level))
-        real, imaginary = self.leave(self.norm(x)).to(whitened.real.dtype).chunk(2, dim=-1)
-        return real, imaginary
+        rest_real, rest_imaginary, gain = self.leave(self.norm(x)).to(real.dtype).chunk(3, dim=-1)
+        return torch.addcmul(rest_real, gain, real), torch.addcmul(rest_imaginary, gain, imaginary)
 
     def _films(self, given: Tensor, level: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Scale and shift of each block in turn."""
@@ -195,4 +203,4 @@ def macs_per_frame(config: SpectralConfig, bins: int) -> int:
     """Multiply-accumulates of one denoising step; what `condition` does once is left out."""
     width = config.channels
     block = width * (config.kernel_size + 2 * config.expansion * width)
-    return 4 * bins * width + config.blocks * block
+    return 6 * bins * width + config.blocks * block

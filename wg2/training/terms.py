@@ -13,7 +13,7 @@ from wg2.config import ModelConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
 from wg2.diffusion.objective import noise_loss
-from wg2.diffusion.spectral import clean_from_eps, spectral_loss
+from wg2.diffusion.spectral import clean_from_eps, spectral_loss, unknown_deviation
 from wg2.model.pitch import pitch_loss, voicing_loss
 from wg2.model.prior import log_magnitude, spectrum_loss
 from wg2.model.stft import Stft
@@ -95,12 +95,13 @@ class Spectral(Term):
 
     def value(self, estimate: Estimate) -> Tensor:
         """See `wg2.diffusion.spectral.spectral_loss`."""
-        batch, prediction = estimate.batch, estimate.prediction
+        batch, prediction, level = estimate.batch, estimate.prediction, estimate.noise_level
         assert prediction.log_spectrum is not None
         frames = scored_frames(batch, self.hop)
-        error = clean_from_eps(estimate.noisy, prediction.eps, estimate.noise_level) - batch.waveform
+        error = clean_from_eps(estimate.noisy, prediction.eps, level) - batch.waveform
         scored = error * frames.repeat_interleave(self.hop, dim=1)
-        return spectral_loss(self.stft(scored), prediction.log_spectrum, frames)
+        deviation = unknown_deviation(prediction.log_spectrum, level, self.stft.window.square().sum())
+        return spectral_loss(self.stft(scored), deviation, frames)
 
 
 class Mel(Term):
