@@ -114,7 +114,7 @@ def test_without_the_network_the_estimate_is_the_posterior_mean_of_a_gaussian_si
 def test_a_gain_in_each_bin_passes_a_network_that_is_narrower_than_the_spectrum():
     """F = G c_in Z for any gains G: a network of 8 channels, which no linear map of 41 bins could pass through."""
     decoder = silent(made())
-    noisy, level, features, f0 = inputs(2, 12)
+    noisy, _, features, f0 = inputs(2, 12)
     cache, bins = decoder.condition(features, f0=f0), decoder.stft.bins
     gains = torch.linspace(-1, 1, bins).double()
     decoder.network.leave.bias[2 * bins :] = gains

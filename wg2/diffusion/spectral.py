@@ -7,8 +7,8 @@ signal with the deviation E that the text makes one expect, heard in noise of de
 
     E n / (a^2 E^2 + n^2)^(1/2)
 
-So loud bins do not drown quiet ones, nor much noise little noise. Flow2GAN (arXiv 2512.23278) divides by the root of the
-recording's own power instead. That power is not known when the signal is estimated, and the best estimate
+So loud bins do not drown quiet ones, nor much noise little noise. Flow2GAN (arXiv 2512.23278) divides by the root of
+the recording's own power instead. That power is not known when the signal is estimated, and the best estimate
 E[Y w | Z] / E[w | Z] with a weight w = 1 / |Y| is up to two times too small where the signal is uncertain: speech came
 out 5 to 7 dB too soft and dull (docs/LOG.md). A weight that does not depend on the recording leaves the posterior mean
 E[Y | Z] the best estimate.

@@ -6,9 +6,9 @@ Shapes: `B` batch, `T` frames, `K` bins, `C` channels.
     comb(t, k)  = cos(2 pi f_k / F0(t)) where frame t is voiced, else 0
 
 Denoising begins from this expectation (`wg2.model.spectral`). A prior that depends on the text is PriorGrad's idea (Lee
-et al., 2021); a periodic one is PeriodGrad's (Hono et al., 2024). It is trained by the quantile loss of log spectra (the
-"pinball" loss, Koenker & Bassett, 1978), in the place of WaveGrad 2's multi-task mel loss: at the quantile that the root
-mean square of a complex Gaussian is, since denoising needs a root mean square. An L1 loss finds the median, 1.6 dB below.
+et al., 2021); a periodic one is PeriodGrad's (Hono et al., 2024). It is trained in the place of WaveGrad 2's multi-task
+mel loss, by the quantile loss of log spectra ("pinball" loss, Koenker & Bassett, 1978) at the quantile where a complex
+Gaussian has its root mean square, which is what denoising needs. An L1 loss finds the median, 1.6 dB below.
 """
 
 import math
