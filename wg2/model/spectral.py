@@ -39,6 +39,9 @@ from wg2.model.stft import Stft
 LEVEL_CHANNELS = 128
 """Sines and cosines of the noise level."""
 
+LEVEL_RANK = 32
+"""Directions in which scale and shift of all blocks vary with the noise level, which is one number."""
+
 LEVEL_SCALE = 1000.0
 """Place on the straight path from noise to signal, 0 to 1, is multiplied by this before its sinusoids."""
 
@@ -137,9 +140,14 @@ class SpectralNetwork(nn.Module):
         self.enter_noisy = nn.Linear(3 * bins, width)
         self.enter_given = nn.Linear(in_channels + bins, width)
         self.film = nn.Linear(in_channels, films)
-        of_level = nn.Linear(in_channels, films)
+        of_level = nn.Linear(LEVEL_RANK, films)
         self.level = nn.Sequential(
-            nn.Linear(LEVEL_CHANNELS, in_channels), nn.SiLU(), nn.Linear(in_channels, in_channels), nn.SiLU(), of_level
+            nn.Linear(LEVEL_CHANNELS, in_channels),
+            nn.SiLU(),
+            nn.Linear(in_channels, in_channels),
+            nn.SiLU(),
+            nn.Linear(in_channels, LEVEL_RANK),
+            of_level,
         )
         self.blocks = ConvNeXtStack(config.blocks, width, config.kernel_size, config.expansion)
         self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, 3 * bins)
