@@ -1,11 +1,13 @@
 """The loop in its folder: what it leaves, how it resumes, and what it refuses to begin."""
 
+import math
 import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from tiny_training import sections, with_dropout
 from torch import distributed
 from torch.multiprocessing import spawn
 
+import wg2
 from wg2 import audio, checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.config import AudioConfig
@@ -24,6 +27,7 @@ from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import UtteranceIndex
 from wg2.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from wg2.training import Sections, Session, check, open_session
+from wg2.training.trainer import Trainer
 
 AUDIO = AudioConfig(sampling_rate=tiny_training.RATE)
 OF = with_dropout(sections())
@@ -111,6 +115,31 @@ def test_the_noise_loss_may_choose_the_best_voice_and_then_nothing_is_spoken(inf
     train(info, tmp_path, sections(best_by="noise"))
     assert best_step(tmp_path) == least(tmp_path, "val/noise")
     assert not [row for _, row in measured(tmp_path) if "val/spectral_db" in row]
+
+
+def test_a_validation_that_is_no_number_loses_no_best_voice(
+    info: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    values = iter([30.0, 19.0, math.nan, 25.0])
+    monkeypatch.setattr(Trainer, "validate", lambda *_: {"val/noise": next(values)})
+    session = train(info, tmp_path, sections(best_by="noise"))
+    assert (best_step(tmp_path), session.best) == (4, 19.0)
+
+
+def test_a_training_ends_where_the_package_is_not_installed(
+    info: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    train(info, tmp_path, sections(steps=4))
+    assert checkpoint.read_voice(tmp_path / "best").wg2_version == wg2.__version__
+
+
+def test_what_is_wrong_with_a_voice_is_found_before_the_first_step(info: DatasetInfo, tmp_path: Path):
+    with pytest.raises(CheckpointError, match="got sampling_rate=0"):
+        open_session(sections(), replace(info, sampling_rate=0), tmp_path, nothing)
 
 
 def die_at(step: int, root: str, folder: str) -> None:

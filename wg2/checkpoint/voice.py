@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wg2 import storage
+from wg2 import __version__, storage
 from wg2.checkpoint.folder import check_tensors, dump, finish_interrupted, load_folder, read_json, save_folder
 from wg2.checkpoint.plain import build
 from wg2.config import DiffusionConfig, ModelConfig, TextConfig
@@ -64,7 +63,7 @@ class VoiceInfo:
     lexicon: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "wg2_version", self.wg2_version or metadata.version("wg2"))
+        object.__setattr__(self, "wg2_version", self.wg2_version or __version__)
         if self.sampling_rate < 1 or self.step < 0:
             raise CheckpointError(
                 f"got sampling_rate={self.sampling_rate} and step={self.step}, wanted at least 1 and at least 0"

@@ -159,7 +159,7 @@ class Session:
 
     def _best_voice(self, loss: float) -> list[Job]:
         """Writes the best voice so far, before the state that knows of it: after a kill in between it is repeated."""
-        if loss >= self.best:
+        if not loss < self.best:  # a NaN is no better than anything
             return []
         self.best = loss
         return [partial(checkpoint.save_voice, self.folder / "best", *self.trainer.voice())] if self.leads else []

@@ -85,6 +85,7 @@ class Trainer:
         if self.config.compile:
             decoder.compile_training()
         self.step, self.skipped, self.skipped_in_row = 0, 0, 0
+        self.voice_info()  # what is wrong with it is better found now than at the first validation
 
     def from_leader(self, value: T) -> T:
         """Worker 0's value, on every worker."""
