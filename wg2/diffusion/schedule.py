@@ -12,7 +12,7 @@ linspace(1e-6, 0.01, 50) ends at a level of 0.882.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import torch
@@ -112,6 +112,44 @@ def inference_schedule(num_steps: int, config: DiffusionConfig) -> Schedule:
     first = trained.betas[0] / (1.0 - trained.betas[0])
     target = -math.log(float(trained.alpha_bars[-1]))
     return check_schedule(Schedule(_geometric_odds(first, target, num_steps)), config)
+
+
+FOLLOWED_STEPS = (12, 25, 50)
+"""Lengths of the schedules whose steps `scheduled_levels` follows: those that voices are mostly spoken with."""
+
+
+def scheduled_levels(config: DiffusionConfig, draws: Tensor) -> Tensor:
+    """Noise levels as synthesis meets them: a schedule, each as likely, and a place on it, uniform over its steps.
+
+    Between two steps the log SNR is interpolated. WaveGrad's law draws sigma < 0.03 in 1.4 % of all cases, where 40 %
+    of the steps of these schedules lie.
+
+    Args:
+        config: what is trained; schedules of more steps than it has are left out.
+        draws: uniform in [0, 1), [B], float64.
+    Returns:
+        sqrt of alpha bar, [B], float32, within the training's levels.
+    """
+    schedules = _followed(config)
+    whole = draws * len(schedules)
+    places = whole - whole.floor()
+    levels = torch.stack([_at(levels.to(draws.device, non_blocking=True), places) for levels in schedules], dim=1)
+    return levels.gather(1, whole.long()[:, None]).squeeze(1).float()
+
+
+@lru_cache(maxsize=4)
+def _followed(config: DiffusionConfig) -> tuple[Tensor, ...]:
+    """The noise levels of the schedules that `scheduled_levels` follows."""
+    lengths = [steps for steps in FOLLOWED_STEPS if steps < config.num_steps] or [config.num_steps]
+    return tuple(inference_schedule(steps, config).noise_levels[1:] for steps in lengths)
+
+
+def _at(levels: Tensor, places: Tensor) -> Tensor:
+    """The noise level at a share [B] of the way from the first to the last of some levels; log SNR is interpolated."""
+    step = places * (len(levels) - 1)
+    before = step.long().clamp(max=len(levels) - 2)
+    log_snr = torch.logit(levels.square())
+    return torch.lerp(log_snr[before], log_snr[before + 1], step - before).sigmoid().sqrt()
 
 
 def custom_schedule(betas: Sequence[float], config: DiffusionConfig) -> Schedule:

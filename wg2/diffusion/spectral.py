@@ -52,7 +52,8 @@ def band_power(waveform: Tensor, hop: int) -> Tensor:
     before = (SIZE - hop) // 2
     frames = F.pad(waveform.float(), (before, SIZE - hop - before)).unfold(1, SIZE, hop)
     spectra = torch.fft.rfft(frames * torch.hann_window(SIZE, device=waveform.device))
-    power: Tensor = (spectra.real.square() + spectra.imag.square()) @ filterbank().to(waveform.device)
+    bands = filterbank().to(waveform.device, non_blocking=True)
+    power: Tensor = (spectra.real.square() + spectra.imag.square()) @ bands
     return power
 
 

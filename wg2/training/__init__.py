@@ -16,11 +16,13 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     validation.py  the losses on held-out windows
     background.py  writing while the steps go on
     trainer.py     `Trainer`: a step, a validation, snapshot and restore
-    session.py     `Session`: the loop in its folder; `check`: what must fit before the first step;
-                   `keep_init`: the voice that it begins with
+    update.py      clipping, Adam and the moving average, decided on the device
+    session.py     `Session`: the loop in its folder
+    checks.py      `check`: what must fit before the first step; `keep_init`: the voice that a training begins with
 """
 
-from wg2.training.session import Session, check, check_memory, keep_init, open_session
+from wg2.training.checks import check, check_memory, keep_init
+from wg2.training.session import Session, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 

@@ -37,7 +37,7 @@ def log_mel(waveform: Tensor, hop: int, sampling_rate: int) -> Tensor:
     padded = F.pad(waveform.float(), (size // 2 - hop // 2, size // 2))
     frames = padded.unfold(1, size, hop)[:, : waveform.shape[1] // hop]
     magnitude = torch.fft.rfft(frames * window).abs() * (2.0 / size)
-    bands: Tensor = magnitude @ filterbank(size, sampling_rate).to(magnitude)
+    bands: Tensor = magnitude @ filterbank(size, sampling_rate).to(magnitude, non_blocking=True)
     return bands.clamp_min(FLOOR).log()
 
 
