@@ -411,6 +411,11 @@ def test_batches_from_processes_make_the_same_training(info: DatasetInfo, whole:
     assert measured(tmp_path) == measured(whole)
 
 
+def test_resident_audio_makes_the_same_training(info: DatasetInfo, whole: Path, tmp_path: Path):
+    train(info, tmp_path, replace(OF, train=replace(OF.train, resident=True)))
+    assert measured(tmp_path) == measured(whole)
+
+
 def test_a_damaged_state_is_refused_before_any_work(info: DatasetInfo, whole: Path, tmp_path: Path):
     shutil.copytree(whole, tmp_path / "copy")
     newest = checkpoint.latest_state(tmp_path / "copy" / "checkpoints")

@@ -11,7 +11,7 @@ wherever the utterance has them.
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -155,8 +155,8 @@ class UtteranceIndex:
             names, lengths = self.tokens(int(row))
             raise DatasetError(
                 f"{self.info.root}: {self.name(int(row))}: got {len(names)} phones and {len(lengths)} durations, in "
-                f"all {sum(lengths)} frames (least {min(lengths, default=0)}), wanted at least one phone, a duration >= 0 for "
-                f"each, and {frames[row]} frames in all; `python -m wg2 dataset verify` names all such rows"
+                f"all {sum(lengths)} frames (least {min(lengths, default=0)}), wanted at least one phone, a duration "
+                f">= 0 for each, and {frames[row]} frames in all; `python -m wg2 dataset verify` names all such rows"
             )
 
     def f0(self, index: int, start: int = 0, frames: int = -1) -> NDArray[np.float32]:
@@ -206,6 +206,7 @@ class WindowLoader:
         window_frames: frames of a window that are scored.
         seed: of the order and of the windows.
         halo_frames: context around them, on each side.
+        cut: where the audio comes from; None: it is read and decoded.
 
     Raises:
         DatasetError: an utterance that cannot be trained on; see `UtteranceIndex.check_tokens`.
@@ -219,17 +220,18 @@ class WindowLoader:
         window_frames: int,
         seed: int,
         halo_frames: int = 0,
+        cut: Cut | None = None,
     ) -> None:
         index.check_tokens()
         self.index = index
         self.inventory = inventory
-        self.halo_frames = halo_frames
+        self.halo_frames, self.cut = halo_frames, cut
         self.plan = BatchPlan(index.num_frames, batch_size, window_frames, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """Worker `rank`'s part of the batch of a step: a pure function of (seed, step)."""
         windows = self.plan.batch(step, rank, world_size)
-        return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames)
+        return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames, self.cut)
 
     def batches(self, steps: range, rank: int = 0, world_size: int = 1, processes: int = 0) -> Iterator[Batch]:
         """Worker `rank`'s batches of some steps, in their order.
@@ -306,11 +308,27 @@ def validation_batches(
         yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames, halo_frames)
 
 
+Cut = Callable[[Sequence[tuple[int, int]], int], Tensor]
+"""Cuts windows (utterance, first frame) of some frames out of the audio, padded with zeros: [B, S] float32."""
+
+
 def collate(
-    index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int, halo_frames: int = 0
+    index: UtteranceIndex,
+    inventory: Inventory,
+    windows: Windows,
+    window_frames: int,
+    halo_frames: int = 0,
+    cut: Cut | None = None,
 ) -> Batch:
     """Fetch, decode and pad the windows, each with its halo.
 
+    Args:
+        index: the utterances.
+        inventory: numbers of the tokens.
+        windows: which.
+        window_frames: frames of a window that are scored.
+        halo_frames: context around them, on each side.
+        cut: where the audio comes from; None: it is read and decoded.
     Raises:
         DatasetError: a token that is not in the inventory.
     """
@@ -319,13 +337,12 @@ def collate(
     length = window_frames + 2 * halo_frames
     starts = np.clip(windows.starts - halo_frames, 0, np.maximum(lengths - length, 0))
     spans = list(zip(windows.rows.tolist(), starts.tolist(), strict=True))
-    pieces = [index.waveform(row, start, length) for row, start in spans]
     token_ids = _pad([inventory.ids(row) for row in phones], torch.int64)
     return Batch(
         token_ids=token_ids,
         token_mask=token_ids != 0,
         durations=_pad(durations, torch.int64),
-        waveform=_pad(pieces, torch.float32, length * index.info.samples_per_frame),
+        waveform=cut(spans, length) if cut else _decoded(index, spans, length),
         window_start=torch.from_numpy(starts),
         window_frames=torch.from_numpy(np.minimum(lengths - starts, length)),
         scored_start=torch.from_numpy(windows.starts - starts),
@@ -335,6 +352,12 @@ def collate(
         num_tokens=tuple(map(len, phones)),
         full=tuple((lengths - starts >= length).tolist()),
     )
+
+
+def _decoded(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """The audio of windows (utterance, first frame) of `length` frames, [B, S]."""
+    pieces = [index.waveform(row, start, length) for row, start in spans]
+    return _pad(pieces, torch.float32, length * index.info.samples_per_frame)
 
 
 def _f0(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) -> Tensor:

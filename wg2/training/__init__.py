@@ -10,6 +10,7 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     augment.py     SpecAugment on the hidden features
     mel.py         the multi-task mel loss
     start.py       fine-tuning: what a training takes over from a voice
+    resident.py    the audio on the device
     room.py        what a training needs of a disk and of a GPU
     samples.py     what is kept of a validation to be heard and seen
     quality.py     the spectral distance by which the best voice is chosen

@@ -16,6 +16,7 @@ from wg2.text.phonemes import Inventory
 from wg2.training.background import Background, Job
 from wg2.training.compute import Compute, choose
 from wg2.training.parts import from_leader
+from wg2.training.resident import resident_audio
 from wg2.training.samples import LONGEST_S, write_samples
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
@@ -247,12 +248,15 @@ def open_session(
     train, held_out = (
         UtteranceIndex(info, split, config.speaker, config.cache_dir, pitch=pitch) for split in ("train", "val")
     )
-    compute = _compute(sections, folder, rank, world_size, torch.device(device), local_workers)
-    loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed, config.halo_frames)
+    device = torch.device(device)
+    compute = _compute(sections, folder, rank, world_size, device, local_workers)
+    cut = resident_audio(train, device, config.resident)
+    sizes = config.batch_size, config.window_frames, config.seed, config.halo_frames
+    loader, processes = WindowLoader(train, inventory, *sizes, cut), 0 if cut else config.loader_workers
     share, halo = config.batch_size // world_size, config.halo_frames
     return Session(
         Trainer(sections, info, rank, world_size, device, compute),
-        lambda steps: loader.batches(steps, rank, world_size, config.loader_workers),
+        lambda steps: loader.batches(steps, rank, world_size, processes),
         lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
         lambda: validation_batches(
             held_out,

@@ -13,7 +13,8 @@ from wg2.errors import DatasetError, TrainingError
 
 _FREE = {
     "steps", "minutes", "workers", "min_workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints",
-    "max_skipped_steps", "max_failures", "log_every", "validation_windows", "loader_workers", "cache_dir", "samples",
+    "max_skipped_steps", "max_failures", "log_every", "validation_windows", "loader_workers", "resident", "cache_dir",
+    "samples",
 }  # fmt: skip
 """Settings of [train] that a resumed training may change."""
 
