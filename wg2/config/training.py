@@ -123,8 +123,8 @@ class TrainConfig:
     loader_workers: int = 0
     """Processes that prepare a worker's batches ahead of time, each with a CPU; 0: the worker itself, step by step."""
     resident: bool | Literal["auto"] = "auto"
-    """Hold the training's audio (16 bits) in the device's memory, and read nothing step by step; 'auto': on a GPU, where
-    it takes at most a tenth of what is free. `loader_workers` are not needed then."""
+    """Hold the training's audio in the device's memory, in 16 bits, and read nothing step by step; 'auto': on a GPU,
+    where it takes at most a tenth of what is free. `loader_workers` are not needed then."""
     cache_dir: str = ""
     """Local folder, on each node, for what lies on S3: copies of shards (empty: none), and a training's checkpoints
     (empty: the system's folder for temporary files)."""

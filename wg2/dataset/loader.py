@@ -36,6 +36,9 @@ _LIGHT = ["utt_id", "num_samples", "text", "text_norm", "speaker", "split", "pho
 _AHEAD = 2
 """Batches that each loading process prepares before they are asked for."""
 
+Cut = Callable[[Sequence[tuple[int, int]], int], Tensor]
+"""Cuts windows (utterance, first frame) of some frames out of the audio, padded with zeros: [B, S] float32."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -306,10 +309,6 @@ def validation_batches(
     for first in range(0, len(rows), batch_size):
         part = slice(first, first + batch_size)
         yield collate(index, inventory, Windows(rows[part], starts[part]), window_frames, halo_frames)
-
-
-Cut = Callable[[Sequence[tuple[int, int]], int], Tensor]
-"""Cuts windows (utterance, first frame) of some frames out of the audio, padded with zeros: [B, S] float32."""
 
 
 def collate(

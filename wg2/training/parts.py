@@ -4,6 +4,7 @@ Shapes: M valid positions of a worker's share, C channels.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -69,6 +70,18 @@ def from_leader(value: T, world_size: int, device: torch.device) -> T:
     box = [value]
     distributed.broadcast_object_list(box, src=0, device=device)
     return box[0]
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter], losses: Tensor) -> None:
+    """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
+    distributed.all_reduce(flat)
+    pieces = torch.split(flat, [*(parameter.numel() for parameter in parameters), len(losses)])
+    for parameter, piece in zip(parameters, pieces, strict=False):
+        parameter.grad = piece.view_as(parameter)
+    losses.copy_(pieces[-1])
 
 
 class _SumOverWorkers(torch.autograd.Function):

@@ -31,7 +31,7 @@ from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.augment import draw_masks
 from wg2.training.compute import Compute, choose
 from wg2.training.mel import make_head
-from wg2.training.parts import from_leader, learning_rate, synchronise_norms
+from wg2.training.parts import from_leader, learning_rate, sum_gradients, synchronise_norms
 from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
@@ -288,7 +288,7 @@ class Trainer:
             torch.autograd.backward((hidden, duration * share), (leaf.grad, None))
         values = torch.cat((objective, (duration.detach() * batch.token_mask.sum() / totals[1])[None], others))
         if self.world_size > 1:
-            self._sum_gradients(values)
+            sum_gradients(self._parameters(), values)
         return values
 
     def _loss_names(self) -> list[str]:
@@ -371,17 +371,6 @@ class Trainer:
         masks = draw_masks(self.config.augment, self.config.batch_size, frames, channels, generator)
         in_time, in_channels = (mask[places.start : places.stop].to(self.device, non_blocking=True) for mask in masks)
         return ~(in_time[:, :, None] | in_channels[:, None, :])
-
-    def _sum_gradients(self, losses: Tensor) -> None:
-        """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
-        parameters = [parameter for parameter in self._parameters() if parameter.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
-        self._sum(flat)
-        pieces = torch.split(flat, [*(parameter.numel() for parameter in parameters), len(losses)])
-        for parameter, piece in zip(parameters, pieces, strict=False):
-            parameter.grad = piece.view_as(parameter)
-        losses.copy_(pieces[-1])
 
     def _sum(self, tensor: Tensor) -> Tensor:
         """Sum over the workers, in place."""
