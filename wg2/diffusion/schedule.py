@@ -65,7 +65,12 @@ class Schedule:
         """Sqrt of alpha bar, [num_steps + 1], float64, falling from 1."""
         return self.alpha_bars.sqrt()
 
-    @property
+    @cached_property
+    def first_level(self) -> float:
+        """The first noise level below 1: the last that synthesis meets."""
+        return float(self.noise_levels[1])
+
+    @cached_property
     def terminal_level(self) -> float:
         """The last noise level: how much of the signal's amplitude is left where synthesis starts."""
         return float(self.noise_levels[-1])
@@ -168,7 +173,7 @@ def check_schedule(schedule: Schedule, config: DiffusionConfig) -> Schedule:
         ScheduleError: it ends too far from the prior, or leaves the noise levels that the model was trained on.
     """
     trained = training_schedule(config)
-    highest, lowest = float(trained.noise_levels[1]), trained.terminal_level
+    highest, lowest = trained.first_level, trained.terminal_level
     if schedule.terminal_level > max(MAX_TERMINAL_LEVEL, lowest * (1 + 1e-6)):
         raise ScheduleError(
             f"schedule: {schedule.num_steps} steps end at a noise level of {schedule.terminal_level:.3f}, wanted at "
@@ -179,7 +184,7 @@ def check_schedule(schedule: Schedule, config: DiffusionConfig) -> Schedule:
             f"schedule: {schedule.num_steps} steps end at a noise level of {schedule.terminal_level:.4f}, wanted at "
             f"least {lowest:.4f}, the lowest trained; use smaller betas"
         )
-    if float(schedule.noise_levels[1]) > highest * (1 + 1e-9):
+    if schedule.first_level > highest * (1 + 1e-9):
         raise ScheduleError(
             f"schedule: step 1: got beta={schedule.betas[0]:g}, wanted at least {trained.betas[0]:g}, the "
             "smallest trained"
