@@ -55,10 +55,10 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float, finite: 
         finite: whether to change the weights at all, a scalar on their device; None: yes.
     """
     mine = list(averaged.parameters())
-    moved = torch._foreach_lerp(mine, list(model.parameters()), 1.0 - decay)
+    moved: Sequence[Tensor] = torch._foreach_lerp(mine, list(model.parameters()), 1.0 - decay)
     if finite is not None:  # not a product: the model's weights may be NaN
         moved = [torch.where(finite, new, old) for old, new in zip(mine, moved, strict=True)]
-    torch._foreach_copy_(mine, moved)
+    torch._foreach_copy_(mine, list(moved))
     for mine, new in zip(averaged.buffers(), model.buffers(), strict=True):
         mine.copy_(new)
 
