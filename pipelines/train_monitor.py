@@ -41,7 +41,7 @@ class Monitor(threading.Thread):
         self.mirror, self.steps, self.mailbox, self.tracked = mirror, steps, mailbox, tracked
         self._nodes: dict[int, str] = {}
         self._system: dict[str, dict[str, float]] = {}
-        self.shown = 0.0
+        self.shown, self.note = 0.0, ""
         self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(mirror.folder), 0)
 
     def __enter__(self) -> "Monitor":
@@ -85,7 +85,8 @@ class Monitor(threading.Thread):
                 self._system[node] = {**values}
             case (MetricRow() as row, bool(saved)):
                 if saved or time.monotonic() - self.shown > _SHOW_EVERY_S:
-                    progress.advance(max(row.step - self.step, 0), _note(row))
+                    self.note = _note(row) or self.note  # most rows of a GPU's are without their losses
+                    progress.advance(max(row.step - self.step, 0), self.note)
                     self.step, self.shown = max(self.step, row.step), time.monotonic()
                 if saved:
                     self._deliver()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tiny_voice
 import torch
 from torch import nn
 
+import wg2
 from wg2 import checkpoint
 from wg2.checkpoint import MetricRow, TunedSchedule, VoiceInfo, export_voice, load_voice_files
 from wg2.checkpoint.folder import dump
@@ -24,6 +26,11 @@ from wg2.errors import CheckpointError
 @pytest.fixture
 def voice(tmp_path: Path) -> Path:
     return tiny_voice.save(tmp_path / "voice")
+
+
+def test_the_version_is_that_of_the_package():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert wg2.__version__ == project["version"]
 
 
 def files(folder: Path) -> list[str]:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wg2.synthesis import Speech, Voice, load_voice
 
+__version__ = "0.1.0"
+"""As in pyproject.toml. An installed package's metadata would not be there in a checkout."""
+
 __all__ = ["Speech", "Voice", "load_voice"]
 
 

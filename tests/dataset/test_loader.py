@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -319,3 +320,29 @@ def test_a_batch_moves_as_a_whole(index: UtteranceIndex):
 def test_no_copy_of_the_audio_is_made_for_the_index(index: UtteranceIndex):
     assert "audio" not in index.table.column_names
     assert not index._audio._opened
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong", "complaint"),
+    [
+        ("durations", [-1, 22], r"u05: got 3 phones and 2 durations, in all 21 frames \(least -1\)"),
+        ("durations", [-1, 23, 0], r"u05: got 3 phones and 3 durations, in all 22 frames \(least -1\)"),
+        ("durations", [1, 20, 0], r"u05: got 3 phones and 3 durations, in all 21 frames .* and 23 frames in all"),
+        ("phones", [], r"u05: got 0 phones and 3 durations"),
+    ],
+)
+def test_rows_that_no_model_could_be_trained_on_are_refused_before_the_first_batch(
+    info: DatasetInfo, tmp_path: Path, column: str, wrong: list, complaint: str
+):
+    shards = []
+    for number, shard in enumerate(info.shards):
+        table = pq.read_table(shard)
+        rows = table.select(["utt_id", column]).to_pylist()
+        values = [wrong if each["utt_id"] == "u05" else each[column] for each in rows]
+        place = table.schema.get_field_index(column)
+        table = table.set_column(place, column, pa.array(values, table.schema.field(column).type))
+        shards.append(str(tmp_path / f"{number}.parquet"))
+        pq.write_table(table, shards[-1])
+    index = UtteranceIndex(replace(info, shards=tuple(shards)), "train")
+    with pytest.raises(DatasetError, match=complaint):
+        WindowLoader(index, INVENTORY, 6, WINDOW, seed=1)

@@ -13,6 +13,7 @@ from wg2.diffusion.schedule import (
     custom_schedule,
     inference_schedule,
     paper_linear_schedule,
+    scheduled_levels,
     training_schedule,
 )
 from wg2.errors import ScheduleError
@@ -98,3 +99,25 @@ def test_a_schedule_within_the_contract_is_accepted():
 def test_numbers_of_steps_that_make_no_sense_are_refused(steps):
     with pytest.raises(ScheduleError, match=f"got {steps} steps, wanted 2 to 1000"):
         inference_schedule(steps, CONFIG)
+
+
+@pytest.mark.parametrize("config", [CONFIG, DiffusionConfig(beta_start=1e-5)], ids=["paper", "1e-5"])
+def test_scheduled_levels_are_spread_as_the_steps_of_synthesis_are(config: DiffusionConfig):
+    """As often below each noise as the steps of 12, 25 and 50 are, where WaveGrad's law is there hardly ever."""
+    levels = scheduled_levels(
+        config, torch.rand(20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )
+    trained = training_schedule(config)
+    assert float(levels.min()) >= trained.terminal_level - 1e-7
+    assert float(levels.max()) <= float(trained.noise_levels[1]) + 1e-7
+    ratio = lambda level: (1 - level.double().square()).sqrt() / level.double()  # noqa: E731
+    steps = [ratio(inference_schedule(count, config).noise_levels[1:]) for count in (12, 25, 50)]
+    for sigma in (0.01, 0.03, 0.1, 1.0, 5.0):
+        wanted = sum(float((each < sigma).double().mean()) for each in steps) / 3
+        assert float((ratio(levels) < sigma).double().mean()) == pytest.approx(wanted, abs=0.06)  # half a step of 12
+
+
+def test_a_training_of_few_steps_is_followed_by_its_own_schedule():
+    config = DiffusionConfig(beta_start=0.05, beta_end=0.5, num_steps=8)
+    ends = scheduled_levels(config, torch.tensor([0.0, 1 - 1e-12], dtype=torch.float64))
+    torch.testing.assert_close(ends, training_schedule(config).noise_levels[[1, -1]].float())

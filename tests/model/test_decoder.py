@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import tiny_training
 import torch
 from plain_decoder import PlainDecoder
 
@@ -94,6 +95,37 @@ def test_bf16_autocast_is_close_to_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = decoder(*arguments).float()
     assert ((got - wanted).norm() / wanted.norm()) < 0.02
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_bf16_stays_bf16_with_a_short_row_too(masked: bool):
+    """A float32 mask or bias would promote each product, and every one after it."""
+    decoder = make(replace(NARROW, pre_channels=256, up_channels=(256, 4, 4, 4, 4)), dtype=torch.float32)
+    decoder.requires_grad_()
+    noisy, level, features = inputs(decoder, frames=3, rows=2, dtype=torch.float32)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    wide = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dtype == torch.float32 and tensor.shape[0] == 2 and tensor.dim() > 2:
+            wide.append(tuple(tensor.shape))
+        return tensor
+
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        decoder(noisy, level, features, mask if masked else None)
+    assert not wide
+
+
+def test_a_masked_batch_compiles_without_a_break_to_the_same_bits():
+    decoder = make(tiny_training.MODEL.wavegrad).requires_grad_()
+    noisy, level, features = (
+        torch.randn(2, 24).double(),
+        torch.tensor([0.4, 0.8]).double(),
+        torch.randn(2, 3, 7).double(),
+    )
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    compiled = torch.compile(decoder.forward, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(noisy, level, features, mask), decoder(noisy, level, features, mask))
 
 
 def test_a_waveform_that_is_not_whole_frames_is_refused():

@@ -7,6 +7,7 @@ from torch import nn
 from wg2.config import BlstmConfig
 from wg2.errors import ConfigError
 from wg2.model.encoder import Encoder, MaskedConvNorm, ZoneoutBLSTM
+from wg2.model.lengths import token_places
 
 
 def padded(lengths, width):
@@ -61,7 +62,7 @@ def test_zoneout_in_training_keeps_that_share_of_the_states():
 def test_batch_norm_counts_valid_tokens_only():
     layer = MaskedConvNorm(4, 5).double()
     x, mask = padded((7, 2, 4), 4)
-    layer(x, mask)
+    layer(x, token_places(mask, None))
     convolved = layer.conv(x.transpose(1, 2)).transpose(1, 2)
     valid = torch.cat([convolved[row, :length] for row, length in enumerate((7, 2, 4))])
     torch.testing.assert_close(layer.norm.running_mean, 0.1 * valid.mean(0))

@@ -33,6 +33,14 @@ def test_statistics_of_batch_norm_are_copied():
     assert averaged.num_batches_tracked == 1
 
 
+def test_by_the_clock_the_rate_rises_and_falls_with_the_share_of_the_time():
+    config = replace(TRAIN, learning_rate=1.0, minutes=2.0, warmup_share=0.25, warmup_steps=7)
+    rates = [learning_rate(step, config, seconds) for step, seconds in ((9, 0), (9, 15), (0, 30), (9, 75), (9, 120))]
+    assert rates == pytest.approx([0.0, 0.5, 1.0, 0.55, 0.1])
+    assert learning_rate(9, config, 500) == pytest.approx(0.1)
+    assert learning_rate(0, replace(config, warmup_share=0.0), 0) == 1.0
+
+
 def test_the_average_soon_forgets_the_initial_weights():
     share = math.prod(average_decay(n, 0.9999) for n in range(100))
     assert share < 1e-9

@@ -80,6 +80,12 @@ def test_a_window_takes_memory_in_proportion_to_its_length():
     assert one > 8 * audio
 
 
+def test_copies_of_the_weights_in_bfloat16_are_not_counted_for_each_window():
+    """Of so short a window they would be most of it."""
+    half, full = (window_bytes(MODEL, 40, 2, bf16) for bf16 in (True, False))
+    assert half <= full
+
+
 def test_bfloat16_takes_less():
     half, full = (window_bytes(MODEL, 40, 512, bf16) - window_bytes(MODEL, 40, 256, bf16) for bf16 in (True, False))
     assert half < 0.8 * full

@@ -1,11 +1,13 @@
 """The loop in its folder: what it leaves, how it resumes, and what it refuses to begin."""
 
+import math
 import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from tiny_training import sections, with_dropout
 from torch import distributed
 from torch.multiprocessing import spawn
 
+import wg2
 from wg2 import audio, checkpoint
 from wg2.checkpoint import MetricRow
 from wg2.config import AudioConfig
@@ -24,6 +27,7 @@ from wg2.dataset.ledger import DatasetInfo, open_dataset
 from wg2.dataset.loader import UtteranceIndex
 from wg2.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from wg2.training import Sections, Session, check, open_session
+from wg2.training.trainer import Trainer
 
 AUDIO = AudioConfig(sampling_rate=tiny_training.RATE)
 OF = with_dropout(sections())
@@ -111,6 +115,84 @@ def test_the_noise_loss_may_choose_the_best_voice_and_then_nothing_is_spoken(inf
     train(info, tmp_path, sections(best_by="noise"))
     assert best_step(tmp_path) == least(tmp_path, "val/noise")
     assert not [row for _, row in measured(tmp_path) if "val/spectral_db" in row]
+
+
+def test_a_validation_that_is_no_number_loses_no_best_voice(
+    info: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    values = iter([30.0, 19.0, math.nan, 25.0])
+    monkeypatch.setattr(Trainer, "validate", lambda *_: {"val/noise": next(values)})
+    session = train(info, tmp_path, sections(best_by="noise"))
+    assert (best_step(tmp_path), session.best) == (4, 19.0)
+
+
+def test_a_training_ends_where_the_package_is_not_installed(
+    info: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    train(info, tmp_path, sections(steps=4))
+    assert checkpoint.read_voice(tmp_path / "best").wg2_version == wg2.__version__
+
+
+def test_what_is_wrong_with_a_voice_is_found_before_the_first_step(info: DatasetInfo, tmp_path: Path):
+    with pytest.raises(CheckpointError, match="got sampling_rate=0"):
+        open_session(sections(), replace(info, sampling_rate=0), tmp_path, nothing)
+
+
+class Clock:
+    """A training's clock that goes on by some seconds at each look."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self) -> float:
+        self.now += self.seconds
+        return self.now
+
+
+def test_a_training_ends_by_the_clock_and_a_resumed_one_keeps_what_was_used(
+    info: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Trainer, "clock", Clock(5.0))
+    of = sections(minutes=1.0, warmup_share=0.5, steps=1000, checkpoint_every=3)
+    train(info, tmp_path, replace(of, train=replace(of.train, steps=3)))
+    used = checkpoint.read_facts(tmp_path / "checkpoints/step-00000003")["seconds"]
+    assert used == pytest.approx(25)  # looks: at the start, before each of three steps, when saved
+    session = train(info, tmp_path, of)
+    rows = dict(measured(tmp_path))
+    assert max(rows) == session.trainer.step < 12
+    assert "val/noise" in rows[max(rows)]
+    rates = [rows[step]["learning_rate"] for step in sorted(rows) if step]
+    peak = rates.index(max(rates))
+    assert rates == sorted(rates[:peak]) + sorted(rates[peak:], reverse=True)
+    assert 0 < peak < len(rates) - 1
+    assert rates[-1] == pytest.approx(0.1 * of.train.learning_rate)
+    assert train(info, tmp_path, of).trainer.step == session.trainer.step
+
+
+def test_losses_are_read_at_logged_steps_only(info: DatasetInfo, tmp_path: Path):
+    told = []
+    of = sections(log_every=5, validate_every=8, checkpoint_every=8, steps=11)
+    open_session(of, info, tmp_path, lambda row, _: told.append((row.step, "loss/total" in row.values))).run()
+    assert [step for step, _ in told] == list(range(1, 12))
+    assert [step for step, read in told if read] == [5, 8, 10, 11]
+    rows = dict(measured(tmp_path))
+    assert sorted(rows) == [0, 5, 8, 10, 11]
+    assert all(rows[step]["loss/total"] > 0 for step in (5, 8, 10, 11))
+
+
+def test_the_voice_takes_along_by_how_much_its_durations_are_too_short(info: DatasetInfo, tmp_path: Path):
+    """Corrected by it, the frames of the held-out utterances are as many as they have, but for rounding."""
+    session = train(info, tmp_path, sections(best_by="noise", steps=4))
+    voice, (batch,) = checkpoint.read_voice(tmp_path / "best"), session.held_out()
+    hidden = session.trainer.averaged.encode(batch.token_ids, batch.token_mask)
+    logs = session.trainer.averaged.predict_durations(hidden, batch.token_mask)
+    ratios = ((1 + batch.durations) * (-logs).exp())[batch.token_mask]
+    assert session.trainer.duration_smearing == pytest.approx(float(ratios.mean()), rel=1e-5)
+    assert voice.duration_smearing != 1.0
 
 
 def die_at(step: int, root: str, folder: str) -> None:
@@ -326,6 +408,11 @@ def test_several_speakers_are_refused_unless_one_is_chosen(info: DatasetInfo, tm
 
 def test_batches_from_processes_make_the_same_training(info: DatasetInfo, whole: Path, tmp_path: Path):
     train(info, tmp_path, replace(OF, train=replace(OF.train, loader_workers=1)))
+    assert measured(tmp_path) == measured(whole)
+
+
+def test_resident_audio_makes_the_same_training(info: DatasetInfo, whole: Path, tmp_path: Path):
+    train(info, tmp_path, replace(OF, train=replace(OF.train, resident=True)))
     assert measured(tmp_path) == measured(whole)
 
 

@@ -364,8 +364,26 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(info: DatasetI
     assert not math.isfinite(row["loss/noise"])
     row = trainer.train_step(batches.batch(2))
     assert math.isfinite(row["loss/noise"])
-    assert trainer.skipped_in_row == 0
+    assert trainer.update.skipped_in_row == 0
     assert not same(tensors(trainer), before)
+
+
+def test_steps_between_logged_ones_are_the_same_and_tell_nothing(info: DatasetInfo):
+    of = sections()
+    batches, trainers = loader(info, of), [Trainer(of, info), Trainer(of, info)]
+    steps = [batches.batch(0), poisoned(batches.batch(1)), batches.batch(2), batches.batch(3)]
+    rows = [[trainer.train_step(batch, read or batch is steps[-1]) for batch in steps]
+            for trainer, read in zip(trainers, (True, False), strict=True)]  # fmt: skip
+    assert rows[1] == [{}, {}, {}, rows[0][-1]]
+    assert same(tensors(trainers[0]), tensors(trainers[1]))
+
+
+def test_bad_steps_in_a_row_are_not_forgotten_until_they_are_read(info: DatasetInfo):
+    trainer, good = Trainer(sections(max_skipped_steps=2), info), loader(info, sections()).batch(0)
+    for batch in (poisoned(good), poisoned(good), good):
+        trainer.train_step(batch, read=False)
+    with pytest.raises(TrainingError, match=r"step 4: .* not finite, 2 steps in a row"):
+        trainer.train_step(good)
 
 
 def test_too_many_bad_steps_in_a_row_end_the_training(info: DatasetInfo):

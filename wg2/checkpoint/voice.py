@@ -1,13 +1,13 @@
 """Voices: weights, and all that is needed to speak with them."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wg2 import storage
+from wg2 import __version__, storage
 from wg2.checkpoint.folder import check_tensors, dump, finish_interrupted, load_folder, read_json, save_folder
 from wg2.checkpoint.plain import build
 from wg2.config import DiffusionConfig, ModelConfig, TextConfig
@@ -49,6 +49,8 @@ class VoiceInfo:
         wg2_version: of the program that wrote it.
         schedules: searched ones, at most one for each sampler and number of steps.
         lexicon: the user's own pronunciations, 'WORD  P1 P2 ...' a line, as training had them.
+        duration_smearing: mean of exp(true - predicted log(1 + frames)) at the last validation, by which predicted
+            durations are corrected; 1 in older voices, which speak as they did.
     """
 
     model: ModelConfig
@@ -62,13 +64,16 @@ class VoiceInfo:
     wg2_version: str = ""
     schedules: tuple[TunedSchedule, ...] = ()
     lexicon: str = ""
+    duration_smearing: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "wg2_version", self.wg2_version or metadata.version("wg2"))
+        object.__setattr__(self, "wg2_version", self.wg2_version or __version__)
         if self.sampling_rate < 1 or self.step < 0:
             raise CheckpointError(
                 f"got sampling_rate={self.sampling_rate} and step={self.step}, wanted at least 1 and at least 0"
             )
+        if not 0.0 < self.duration_smearing < math.inf:
+            raise CheckpointError(f"duration_smearing: got {self.duration_smearing}, wanted a finite number above 0")
         if not self.phones or len(set(self.phones)) != len(self.phones):
             raise CheckpointError(
                 f"phones: got {len(self.phones)} with {len(set(self.phones))} different, wanted each once"
@@ -187,7 +192,7 @@ def weights_digest(folder: str | Path) -> str:
 def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
     facts = tree.get("voice")
     if isinstance(facts, Mapping):
-        facts = {"schedules": [], "lexicon": "", **facts}  # what older voices do not have
+        facts = {"schedules": [], "lexicon": "", "duration_smearing": 1.0, **facts}  # what older voices do not have
         facts["model"] = upgrade_model(facts.get("model"))
     return build(VoiceInfo, facts, str(folder / _FACTS))
 

@@ -47,6 +47,8 @@ class TrainConfig:
     """Whose utterances to train on; needed where the data set has several speakers."""
     steps: int = 200_000
     """Optimisation steps."""
+    minutes: float = 0.0
+    """End by the clock, after as many minutes over all restarts, or after `steps` if that is sooner; 0: by `steps`."""
     batch_size: int = 256
     """Windows in a step, over all workers together."""
     accumulate: int = 1
@@ -57,8 +59,9 @@ class TrainConfig:
     """Context frames on each side of a window, computed but not scored; 0: the paper's. 6 cover base, 12 large."""
     objective: Literal["noise", "spectral"] = "noise"
     """What is learned: the noise (WaveGrad's L1), or the clean signal by its spectrum (for the spectral decoder)."""
-    noise_levels: Literal["wavegrad", "log-normal"] = "wavegrad"
-    """Law of the noise levels in training: WaveGrad's, or a normal distribution of the log SNR (EDM's)."""
+    noise_levels: Literal["wavegrad", "log-normal", "schedules"] = "wavegrad"
+    """Law of the noise levels in training: WaveGrad's, a normal distribution of the log SNR (EDM's), or as the
+    schedules of 12, 25 and 50 steps have them (uniform over the steps that synthesis takes)."""
     log_snr_mean: float = 1.6
     """Mean of half the log SNR, for the noise levels 'log-normal'."""
     log_snr_std: float = 1.7
@@ -71,6 +74,8 @@ class TrainConfig:
     """Decoupled weight decay (AdamW's), of all weights; 0: Adam."""
     warmup_steps: int = 1000
     """Steps of linear warm-up; a cosine decay to a tenth follows."""
+    warmup_share: float = 0.05
+    """Share of `minutes` in linear warm-up, in the place of `warmup_steps`; the decay follows the clock too."""
     clip_norm: float = 1.0
     """Gradients are clipped to this norm."""
     ema_decay: float = 0.9999
@@ -117,6 +122,9 @@ class TrainConfig:
     """CPU threads of a worker; 0: its share of the machine's cores. Sums differ with it: a resumed run must keep it."""
     loader_workers: int = 0
     """Processes that prepare a worker's batches ahead of time, each with a CPU; 0: the worker itself, step by step."""
+    resident: bool | Literal["auto"] = "auto"
+    """Hold the training's audio in the device's memory, in 16 bits, and read nothing step by step; 'auto': on a GPU,
+    where it takes at most a tenth of what is free. `loader_workers` are not needed then."""
     cache_dir: str = ""
     """Local folder, on each node, for what lies on S3: copies of shards (empty: none), and a training's checkpoints
     (empty: the system's folder for temporary files)."""
@@ -142,6 +150,7 @@ class TrainConfig:
         check_ranges("train", self, dict.fromkeys(_WEIGHTS, (0, 1e6)))
         check_ranges("train", self, {"weight_decay": (0, 1), "min_workers": (0, self.workers)})
         check_ranges("train", self, {"log_snr_mean": (-10, 10), "log_snr_std": (TINY, 10), "adam_beta2": (0, 1 - TINY)})
+        check_ranges("train", self, {"minutes": (0, 1e7), "warmup_share": (0, 1 - TINY)})
         check_ranges("train", self, {"learning_rate": (TINY, inf), "clip_norm": (TINY, inf), "ema_decay": (0, 1)})
 
 

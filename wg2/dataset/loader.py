@@ -11,7 +11,7 @@ wherever the utterance has them.
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -36,6 +36,9 @@ _LIGHT = ["utt_id", "num_samples", "text", "text_norm", "speaker", "split", "pho
 _AHEAD = 2
 """Batches that each loading process prepares before they are asked for."""
 
+Cut = Callable[[Sequence[tuple[int, int]], int], Tensor]
+"""Cuts windows (utterance, first frame) of some frames out of the audio, padded with zeros: [B, S] float32."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -53,6 +56,8 @@ class Batch:
         utt_ids: names, B of them.
         f0: fundamental frequency (Hz) of each frame of the windows, 0 where it is unvoiced or outside the utterance,
             [B, W] float32; None: the index has no pitch.
+        num_tokens: of each row, for the host: a device would have to be asked and waited for. B of them.
+        full: whether each window lies in its utterance with all its frames; for the host too.
     """
 
     token_ids: Tensor
@@ -65,10 +70,13 @@ class Batch:
     scored_frames: Tensor
     utt_ids: tuple[str, ...]
     f0: Tensor | None = None
+    num_tokens: tuple[int, ...] = ()
+    full: tuple[bool, ...] = ()
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        return replace(self, **{name: value.to(device) for name, value in self._parts() if name != "utt_ids"})
+        tensors = {name: value for name, value in self._parts() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
 
     def part(self, rows: slice) -> "Batch":
         """Some windows of it; the padding stays."""
@@ -136,6 +144,24 @@ class UtteranceIndex:
         """The phones of an utterance, and the frames of each."""
         return self._phones[index], self._durations[index]
 
+    def check_tokens(self) -> None:
+        """Refuse what no model could be trained on: better found here than on a device, which has to be waited for.
+
+        Raises:
+            DatasetError: an utterance without a token, or whose durations are not one >= 0 for each token and as many
+                frames as the utterance has; it names the first.
+        """
+        phones, durations, frames = self._phones, self._durations, np.asarray(self.num_frames)
+        fits = (phones.sizes > 0) & (phones.sizes == durations.sizes)
+        fits &= (durations.sums(durations.all < 0) == 0) & (durations.sums(durations.all) == frames)
+        for row in np.flatnonzero(~fits)[:1]:
+            names, lengths = self.tokens(int(row))
+            raise DatasetError(
+                f"{self.info.root}: {self.name(int(row))}: got {len(names)} phones and {len(lengths)} durations, in "
+                f"all {sum(lengths)} frames (least {min(lengths, default=0)}), wanted at least one phone, a duration "
+                f">= 0 for each, and {frames[row]} frames in all; `python -m wg2 dataset verify` names all such rows"
+            )
+
     def f0(self, index: int, start: int = 0, frames: int = -1) -> NDArray[np.float32]:
         """Hz from frame `start` on, 0 where it is unvoiced: `frames` values, or all that there are, [T].
 
@@ -183,6 +209,10 @@ class WindowLoader:
         window_frames: frames of a window that are scored.
         seed: of the order and of the windows.
         halo_frames: context around them, on each side.
+        cut: where the audio comes from; None: it is read and decoded.
+
+    Raises:
+        DatasetError: an utterance that cannot be trained on; see `UtteranceIndex.check_tokens`.
     """
 
     def __init__(
@@ -193,16 +223,18 @@ class WindowLoader:
         window_frames: int,
         seed: int,
         halo_frames: int = 0,
+        cut: Cut | None = None,
     ) -> None:
+        index.check_tokens()
         self.index = index
         self.inventory = inventory
-        self.halo_frames = halo_frames
+        self.halo_frames, self.cut = halo_frames, cut
         self.plan = BatchPlan(index.num_frames, batch_size, window_frames, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """Worker `rank`'s part of the batch of a step: a pure function of (seed, step)."""
         windows = self.plan.batch(step, rank, world_size)
-        return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames)
+        return collate(self.index, self.inventory, windows, self.plan.window_frames, self.halo_frames, self.cut)
 
     def batches(self, steps: range, rank: int = 0, world_size: int = 1, processes: int = 0) -> Iterator[Batch]:
         """Worker `rank`'s batches of some steps, in their order.
@@ -280,28 +312,51 @@ def validation_batches(
 
 
 def collate(
-    index: UtteranceIndex, inventory: Inventory, windows: Windows, window_frames: int, halo_frames: int = 0
+    index: UtteranceIndex,
+    inventory: Inventory,
+    windows: Windows,
+    window_frames: int,
+    halo_frames: int = 0,
+    cut: Cut | None = None,
 ) -> Batch:
-    """Fetch, decode and pad the windows, each with its halo."""
+    """Fetch, decode and pad the windows, each with its halo.
+
+    Args:
+        index: the utterances.
+        inventory: numbers of the tokens.
+        windows: which.
+        window_frames: frames of a window that are scored.
+        halo_frames: context around them, on each side.
+        cut: where the audio comes from; None: it is read and decoded.
+    Raises:
+        DatasetError: a token that is not in the inventory.
+    """
     phones, durations = zip(*(index.tokens(int(row)) for row in windows.rows), strict=True)
     lengths = np.array([index.num_frames[int(row)] for row in windows.rows], dtype=np.int64)
     length = window_frames + 2 * halo_frames
     starts = np.clip(windows.starts - halo_frames, 0, np.maximum(lengths - length, 0))
     spans = list(zip(windows.rows.tolist(), starts.tolist(), strict=True))
-    pieces = [index.waveform(row, start, length) for row, start in spans]
     token_ids = _pad([inventory.ids(row) for row in phones], torch.int64)
     return Batch(
         token_ids=token_ids,
         token_mask=token_ids != 0,
         durations=_pad(durations, torch.int64),
-        waveform=_pad(pieces, torch.float32, length * index.info.samples_per_frame),
+        waveform=cut(spans, length) if cut else _decoded(index, spans, length),
         window_start=torch.from_numpy(starts),
         window_frames=torch.from_numpy(np.minimum(lengths - starts, length)),
         scored_start=torch.from_numpy(windows.starts - starts),
         scored_frames=torch.from_numpy(np.minimum(lengths - windows.starts, window_frames)),
         utt_ids=tuple(index.name(int(row)) for row in windows.rows),
         f0=_f0(index, spans, length) if index.has_pitch else None,
+        num_tokens=tuple(map(len, phones)),
+        full=tuple((lengths - starts >= length).tolist()),
     )
+
+
+def _decoded(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """The audio of windows (utterance, first frame) of `length` frames, [B, S]."""
+    pieces = [index.waveform(row, start, length) for row, start in spans]
+    return _pad(pieces, torch.float32, length * index.info.samples_per_frame)
 
 
 def _f0(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) -> Tensor:
@@ -314,14 +369,20 @@ def _f0(index: UtteranceIndex, spans: Sequence[tuple[int, int]], length: int) ->
 
 
 class _Lists:
-    """A column of lists, any of which is found at once: a slice of an Arrow table costs more than a window's audio."""
+    """A column of lists, any of which is found at once: a slice of an Arrow table costs more than a window's audio.
+
+    Attributes:
+        all: their elements, one list after the other.
+        sizes: elements of each.
+    """
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         whole = column.combine_chunks()
         whole = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
         ends = np.cumsum(pc.list_value_length(whole).to_numpy())
         self._ends = np.concatenate(([0], ends)).astype(np.int64)
-        self._values = whole.flatten().to_numpy(zero_copy_only=False)
+        self.sizes = np.diff(self._ends)
+        self.all = whole.flatten().to_numpy(zero_copy_only=False)
 
     def __getitem__(self, index: int) -> list[Any]:
         items: list[Any] = self.values(index).tolist()
@@ -329,8 +390,12 @@ class _Lists:
 
     def values(self, index: int) -> NDArray[Any]:
         """The same without a copy."""
-        found: NDArray[Any] = self._values[self._ends[index] : self._ends[index + 1]]
+        found: NDArray[Any] = self.all[self._ends[index] : self._ends[index + 1]]
         return found
+
+    def sums(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """The sum over each list of one value for each element of `all`."""
+        return np.diff(np.concatenate(([0], np.cumsum(values, dtype=np.int64)))[self._ends])
 
 
 def _light_table(uri: str, shard: int, columns: Sequence[str], split: str, excluded: frozenset[str]) -> pa.Table:

@@ -12,7 +12,7 @@ linspace(1e-6, 0.01, 50) ends at a level of 0.882.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import torch
@@ -65,7 +65,12 @@ class Schedule:
         """Sqrt of alpha bar, [num_steps + 1], float64, falling from 1."""
         return self.alpha_bars.sqrt()
 
-    @property
+    @cached_property
+    def first_level(self) -> float:
+        """The first noise level below 1: the last that synthesis meets."""
+        return float(self.noise_levels[1])
+
+    @cached_property
     def terminal_level(self) -> float:
         """The last noise level: how much of the signal's amplitude is left where synthesis starts."""
         return float(self.noise_levels[-1])
@@ -114,6 +119,44 @@ def inference_schedule(num_steps: int, config: DiffusionConfig) -> Schedule:
     return check_schedule(Schedule(_geometric_odds(first, target, num_steps)), config)
 
 
+FOLLOWED_STEPS = (12, 25, 50)
+"""Lengths of the schedules whose steps `scheduled_levels` follows: those that voices are mostly spoken with."""
+
+
+def scheduled_levels(config: DiffusionConfig, draws: Tensor) -> Tensor:
+    """Noise levels as synthesis meets them: a schedule, each as likely, and a place on it, uniform over its steps.
+
+    Between two steps the log SNR is interpolated. WaveGrad's law draws sigma < 0.03 in 1.4 % of all cases, where 40 %
+    of the steps of these schedules lie.
+
+    Args:
+        config: what is trained; schedules of more steps than it has are left out.
+        draws: uniform in [0, 1), [B], float64.
+    Returns:
+        sqrt of alpha bar, [B], float32, within the training's levels.
+    """
+    schedules = _followed(config)
+    whole = draws * len(schedules)
+    places = whole - whole.floor()
+    levels = torch.stack([_at(levels.to(draws.device, non_blocking=True), places) for levels in schedules], dim=1)
+    return levels.gather(1, whole.long()[:, None]).squeeze(1).float()
+
+
+@lru_cache(maxsize=4)
+def _followed(config: DiffusionConfig) -> tuple[Tensor, ...]:
+    """The noise levels of the schedules that `scheduled_levels` follows."""
+    lengths = [steps for steps in FOLLOWED_STEPS if steps < config.num_steps] or [config.num_steps]
+    return tuple(inference_schedule(steps, config).noise_levels[1:] for steps in lengths)
+
+
+def _at(levels: Tensor, places: Tensor) -> Tensor:
+    """The noise level at a share [B] of the way from the first to the last of some levels; log SNR is interpolated."""
+    step = places * (len(levels) - 1)
+    before = step.long().clamp(max=len(levels) - 2)
+    log_snr = torch.logit(levels.square())
+    return torch.lerp(log_snr[before], log_snr[before + 1], step - before).sigmoid().sqrt()
+
+
 def custom_schedule(betas: Sequence[float], config: DiffusionConfig) -> Schedule:
     """A schedule of given betas, checked: a searched one, or one stored with a voice.
 
@@ -130,7 +173,7 @@ def check_schedule(schedule: Schedule, config: DiffusionConfig) -> Schedule:
         ScheduleError: it ends too far from the prior, or leaves the noise levels that the model was trained on.
     """
     trained = training_schedule(config)
-    highest, lowest = float(trained.noise_levels[1]), trained.terminal_level
+    highest, lowest = trained.first_level, trained.terminal_level
     if schedule.terminal_level > max(MAX_TERMINAL_LEVEL, lowest * (1 + 1e-6)):
         raise ScheduleError(
             f"schedule: {schedule.num_steps} steps end at a noise level of {schedule.terminal_level:.3f}, wanted at "
@@ -141,7 +184,7 @@ def check_schedule(schedule: Schedule, config: DiffusionConfig) -> Schedule:
             f"schedule: {schedule.num_steps} steps end at a noise level of {schedule.terminal_level:.4f}, wanted at "
             f"least {lowest:.4f}, the lowest trained; use smaller betas"
         )
-    if float(schedule.noise_levels[1]) > highest * (1 + 1e-9):
+    if schedule.first_level > highest * (1 + 1e-9):
         raise ScheduleError(
             f"schedule: step 1: got beta={schedule.betas[0]:g}, wanted at least {trained.betas[0]:g}, the "
             "smallest trained"

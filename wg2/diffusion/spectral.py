@@ -75,4 +75,4 @@ def sample_log_normal_level(
     """
     log_ratio = mean + std * torch.randn(batch_size, dtype=torch.float64, generator=generator)
     levels = torch.sigmoid(2 * log_ratio).sqrt()
-    return levels.clamp(schedule.terminal_level, float(schedule.noise_levels[1])).float()
+    return levels.clamp(schedule.terminal_level, schedule.first_level).float()

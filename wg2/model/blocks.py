@@ -153,7 +153,7 @@ class Conv(nn.Conv1d):
         """
         products = F.linear(x, self.weight.permute(2, 0, 1).flatten(0, 1))
         first, middle, last = _masked(upsample(products, factor, low_mask), mask).chunk(3, dim=-1)
-        y = middle if self.bias is None else middle + self.bias
+        y = middle if self.bias is None else middle + self.bias.to(middle.dtype)  # under autocast it is float32
         reach = self.dilation[0]
         y[:, reach:] += first[:, :-reach]
         y[:, :-reach] += last[:, reach:]
@@ -239,6 +239,15 @@ class UBlock(nn.Module):
 
 def _film(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return F.leaky_relu(torch.addcmul(shift, scale, x), SLOPE, inplace=True)
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """In which products with `x` are computed: the autocast's type, else its own.
+
+    A float32 mask would promote each bfloat16 product that it multiplies, and all that follows.
+    """
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:

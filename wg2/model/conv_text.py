@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wg2.config import ConvConfig
 from wg2.model.convnext import ConvNeXtStack
+from wg2.model.lengths import Lengths, all_full
 from wg2.model.resampling import TYPICAL_LOG_DURATION, check_durations
 
 PLACE = 4
@@ -33,7 +34,7 @@ class ConvEncoder(nn.Module):
         self.embedding = nn.Embedding(num_tokens, config.channels, padding_idx=0)
         self.blocks = ConvNeXtStack(config.token_blocks, config.channels, config.kernel_size, 3, config.dropout)
 
-    def forward(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
+    def forward(self, token_ids: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:  # noqa: ARG002
         """[B, N] and its mask -> hidden features [B, N, C], zero in the padding."""
         mask = token_mask[..., None].to(self.embedding.weight.dtype)
         hidden: Tensor = self.blocks(self.embedding(token_ids) * mask, mask)
@@ -52,7 +53,12 @@ class ConvResampling(nn.Module):
         self.frame_blocks = ConvNeXtStack(config.frame_blocks, channels, size, 3)
         nn.init.constant_(self.duration.bias, TYPICAL_LOG_DURATION)
 
-    def predict_durations(self, hidden: Tensor, token_mask: Tensor) -> Tensor:
+    def predict_durations(
+        self,
+        hidden: Tensor,
+        token_mask: Tensor,
+        lengths: Lengths | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """log(1 + frames) of each token, [B, N]; 0 in the padding."""
         mask = token_mask[..., None].to(hidden.dtype)
         predicted: Tensor = self.duration(self.duration_blocks(hidden, mask)).squeeze(-1)
@@ -65,12 +71,13 @@ class ConvResampling(nn.Module):
         token_mask: Tensor,
         window_start: Tensor | None = None,
         window_frames: int | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features of the frames, [B, T, C], zero past a row's end, and where they are valid, [B, T].
 
         Arguments and errors are those of `wg2.model.resampling.Resampling.forward`.
         """
-        check_durations(hidden, durations)
+        check_durations(hidden, durations, signs=lengths is None)
         durations = durations * token_mask
         ends = durations.cumsum(dim=1)
         length = int(ends[:, -1].max()) if window_frames is None else window_frames
@@ -78,11 +85,11 @@ class ConvResampling(nn.Module):
         frames = frames if window_start is None else frames + window_start[:, None]
         frame_mask = (frames >= 0) & (frames < ends[:, -1:])
         token = torch.searchsorted(ends, frames.contiguous(), right=True).clamp(max=durations.shape[1] - 1)
-        lengths = durations.gather(1, token)
-        begun = frames - (ends.gather(1, token) - lengths)
+        spans = durations.gather(1, token)
+        begun = frames - (ends.gather(1, token) - spans)
         x = hidden.gather(1, token[..., None].expand(-1, -1, hidden.shape[-1]))
-        x = x + self.place(_place(begun.to(self.place.weight.dtype) + 0.5, lengths))
-        mask = None if bool(frame_mask.all()) else frame_mask[..., None].to(x.dtype)
+        x = x + self.place(_place(begun.to(self.place.weight.dtype) + 0.5, spans))
+        mask = None if all_full(frame_mask, lengths) else frame_mask[..., None].to(x.dtype)
         features: Tensor = self.frame_blocks(x if mask is None else x * mask, mask)
         return features, frame_mask
 

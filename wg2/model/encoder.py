@@ -1,6 +1,7 @@
 """Phonemes to hidden features: embedding, three convolutions, one BLSTM with ZoneOut (Tacotron 2's encoder).
 
-Shapes: `B` batch, `N` tokens, `C` channels. A token mask is [B, N], true for tokens, which come before the padding.
+Shapes: `B` batch, `N` tokens, `M` tokens without the padding, `C` channels. A token mask is [B, N], true for tokens,
+which come before the padding.
 
 What the paper leaves open is in docs/decisions/0002: batch norm counts valid positions only, and ZoneOut is the real
 one (Krueger et al., 2016), both directions in one loop, not a mask on the outputs of a fused LSTM.
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from wg2.config import BlstmConfig
+from wg2.model.lengths import Lengths, token_lengths, token_places
 
 
 class Encoder(nn.Module):
@@ -31,12 +33,12 @@ class Encoder(nn.Module):
         self.dropout = config.dropout
         self.lstm = ZoneoutBLSTM(config.channels, config.zoneout)
 
-    def forward(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
+    def forward(self, token_ids: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """[B, N] and its mask -> hidden features [B, N, C], zero in the padding."""
-        x = self.embedding(token_ids) * token_mask[..., None]
+        x, places = self.embedding(token_ids) * token_mask[..., None], token_places(token_mask, lengths)
         for conv in self.convs:
-            x = F.dropout(conv(x, token_mask), self.dropout, self.training)
-        hidden: Tensor = self.lstm(x, token_mask)
+            x = F.dropout(conv(x, places), self.dropout, self.training)
+        hidden: Tensor = self.lstm(x, token_mask, lengths)
         return hidden
 
 
@@ -48,11 +50,14 @@ class MaskedConvNorm(nn.Module):
         self.conv = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, bias=False)
         self.norm = nn.BatchNorm1d(channels)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[B, N, C] -> [B, N, C], zero in the padding."""
-        y = self.conv(x.transpose(1, 2)).transpose(1, 2)
-        valid = F.relu(self.norm(y[mask]))
-        return torch.zeros_like(y).masked_scatter(mask[..., None], valid)
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """[B, N, C] -> [B, N, C], zero in the padding; `places` [M] are the valid positions of the flattened [B, N].
+
+        A boolean index would ask the device how many positions are valid.
+        """
+        y = self.conv(x.transpose(1, 2)).transpose(1, 2).flatten(0, 1)
+        valid = F.relu(self.norm(y.index_select(0, places)))
+        return torch.zeros_like(y).index_copy(0, places, valid).view_as(x)
 
 
 class ZoneoutBLSTM(nn.Module):
@@ -68,10 +73,10 @@ class ZoneoutBLSTM(nn.Module):
         self.lstm = nn.LSTM(channels, channels // 2, batch_first=True, bidirectional=True)
         self.zoneout = zoneout
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """[B, N, C] -> [B, N, C], zero in the padding."""
         if self.zoneout == 0.0:
-            return packed_lstm(self.lstm, x, mask)
+            return packed_lstm(self.lstm, x, mask, lengths)
         backward = _reversal(mask)[..., None]
         inputs = self._project(x, torch.take_along_dim(x, backward, dim=1))
         states = self._recur(inputs)
@@ -111,10 +116,9 @@ class ZoneoutBLSTM(nn.Module):
         return torch.bernoulli(inputs.new_full(shape, self.zoneout))
 
 
-def packed_lstm(lstm: nn.LSTM, x: Tensor, mask: Tensor) -> Tensor:
+def packed_lstm(lstm: nn.LSTM, x: Tensor, mask: Tensor, lengths: Lengths | None = None) -> Tensor:
     """Run a bidirectional LSTM over each row's valid part; [B, N, C] -> [B, N, C'], zero in the padding."""
-    lengths = mask.sum(dim=1).cpu()
-    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    packed = pack_padded_sequence(x, token_lengths(mask, lengths), batch_first=True, enforce_sorted=False)
     output, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])
     return output
 

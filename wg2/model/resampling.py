@@ -8,6 +8,8 @@ w_ti = N(t + 1/2; c_i, sigma_i) / sum_j N(t + 1/2; c_j, sigma_j). Tokens of 0 fr
 Source: Non-Attentive Tacotron (Shen et al., 2020), section 3.1; WaveGrad 2 (Chen et al., 2021), section 2.2.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 from wg2.config import ResamplingConfig
 from wg2.errors import ShapeError
 from wg2.model.encoder import packed_lstm
+from wg2.model.lengths import Lengths
 
 MAX_LOG_DURATION = 6.5
 """Largest predicted log(1 + frames): 664 frames, 8 s at 80 frames a second."""
@@ -42,9 +45,9 @@ class Predictor(nn.Module):
         self.linear = nn.Linear(channels, 1)
         nn.init.constant_(self.linear.bias, bias)
 
-    def forward(self, x: Tensor, token_mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """[B, N, C] -> [B, N]; the padding's values mean nothing."""
-        predicted: Tensor = self.linear(packed_lstm(self.lstm, x, token_mask)).squeeze(-1)
+        predicted: Tensor = self.linear(packed_lstm(self.lstm, x, token_mask, lengths)).squeeze(-1)
         return predicted
 
 
@@ -63,15 +66,17 @@ class Resampling(nn.Module):
         self.durations = Predictor(channels, config.duration_channels, bias=TYPICAL_LOG_DURATION)
         self.ranges = Predictor(channels + 1, config.range_channels, bias=0.0)
 
-    def predict_durations(self, hidden: Tensor, token_mask: Tensor) -> Tensor:
+    def predict_durations(self, hidden: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """log(1 + frames) of each token, [B, N]; 0 in the padding."""
-        predicted: Tensor = self.durations(hidden, token_mask)
+        predicted: Tensor = self.durations(hidden, token_mask, lengths)
         return predicted.masked_fill(~token_mask, 0.0)
 
-    def predict_sigmas(self, hidden: Tensor, durations: Tensor, token_mask: Tensor) -> Tensor:
+    def predict_sigmas(
+        self, hidden: Tensor, durations: Tensor, token_mask: Tensor, lengths: Lengths | None = None
+    ) -> Tensor:
         """Each token's standard deviation in frames, at least the floor, [B, N]."""
         frames = torch.log1p(durations.to(hidden.dtype))[..., None]
-        raw = self.ranges(torch.cat((hidden, frames), dim=-1), token_mask)
+        raw = self.ranges(torch.cat((hidden, frames), dim=-1), token_mask, lengths)
         return F.softplus(raw) + self.sigma_floor
 
     def forward(
@@ -81,6 +86,7 @@ class Resampling(nn.Module):
         token_mask: Tensor,
         window_start: Tensor | None = None,
         window_frames: int | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Upsample by durations.
 
@@ -90,14 +96,15 @@ class Resampling(nn.Module):
             token_mask: [B, N], true for tokens.
             window_start: first frame of each row's window, [B]; None: 0.
             window_frames: frames T of the windows; None: as many as the longest row has.
+            lengths: of a batch that was checked; None: the durations are checked here.
         Returns:
             Features of the frames, [B, T, C], zero past a row's end, and where they are valid, [B, T].
         Raises:
             ShapeError: a negative duration, or durations that are not one for each token.
         """
-        check_durations(hidden, durations)
+        check_durations(hidden, durations, signs=lengths is None)
         durations = durations * token_mask
-        sigmas = self.predict_sigmas(hidden, durations, token_mask)
+        sigmas = self.predict_sigmas(hidden, durations, token_mask, lengths)
         totals = durations.sum(dim=1, keepdim=True)
         length = int(totals.max()) if window_frames is None else window_frames
         frames = torch.arange(length, device=hidden.device)[None, :]
@@ -128,8 +135,12 @@ def gaussian_weights(durations: Tensor, sigmas: Tensor, frames: Tensor) -> Tenso
     return log_density.masked_fill((durations <= 0)[:, None, :], lowest).softmax(dim=-1)
 
 
-def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 1.0) -> Tensor:
+def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 1.0, smearing: float = 1.0) -> Tensor:
     """Whole frames from predicted log(1 + frames).
+
+    The exponential of a mean logarithm is less than the mean: speech would be too fast. `smearing` makes up for it,
+    whatever the residuals' distribution is (Duan's smearing estimator, 1983; for a normal one of variance v it is
+    exp(v / 2)).
 
     Negative predictions are 0 frames, absurd ones are cut at 664, the pace acts before rounding, and a row of nothing
     but zeros gets one frame at its longest token: there is always something to say.
@@ -138,10 +149,11 @@ def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 
         log_durations: [B, N].
         token_mask: [B, N], true for tokens.
         pace: 2.0 speaks twice as fast.
+        smearing: mean of exp(true - predicted log(1 + frames)) on held-out speech; 1: unknown.
     Returns:
         Frames, [B, N], int64; 0 in the padding.
     """
-    frames = torch.expm1(log_durations.clamp(0.0, MAX_LOG_DURATION)) / pace
+    frames = torch.expm1((log_durations + math.log(smearing)).clamp(0.0, MAX_LOG_DURATION)) / pace
     frames = frames.masked_fill(~token_mask, 0.0)
     whole = frames.round().long()
     silent = (whole.sum(dim=1, keepdim=True) == 0).long()
@@ -149,9 +161,13 @@ def durations_from_log(log_durations: Tensor, token_mask: Tensor, pace: float = 
     return whole.scatter_add(1, longest, silent)
 
 
-def check_durations(hidden: Tensor, durations: Tensor) -> None:
+def check_durations(hidden: Tensor, durations: Tensor, signs: bool = True) -> None:
     """Refuse durations [B, N] that do not fit the hidden features [B, N, C].
 
+    Args:
+        hidden: [B, N, C].
+        durations: [B, N].
+        signs: look at their signs too, which the host waits for.
     Raises:
         ShapeError: a negative duration, or durations that are not one for each token.
     """
@@ -160,7 +176,7 @@ def check_durations(hidden: Tensor, durations: Tensor) -> None:
             f"upsampling: got durations of shape {tuple(durations.shape)} for {tuple(hidden.shape[:2])} tokens; "
             "give one duration for each token"
         )
-    if bool((durations < 0).any()):
+    if signs and bool((durations < 0).any()):
         row, token = (int(index) for index in (durations < 0).nonzero()[0])
         raise ShapeError(
             f"upsampling: row {row}, token {token}: got a duration of {int(durations[row, token])} frames, wanted >= 0"

@@ -9,6 +9,7 @@ former.
 Sources: WaveGrad (Chen et al., 2020), appendix A; WaveGrad 2 (Chen et al., 2021), section 2.3 and figure 2.
 """
 
+import operator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wg2.config import WaveGradConfig
-from wg2.model.blocks import Conv, DBlock, FiLM, UBlock
+from wg2.model.blocks import Conv, DBlock, FiLM, UBlock, compute_dtype
 from wg2.model.decoder import Decoder
 from wg2.model.receptive_field import macs_per_second, receptive_field
 
@@ -74,12 +75,12 @@ class WaveGradDecoder(Decoder):
             in_channels: channels C of the hidden features.
         """
         super().__init__()
-        self.factors = config.upsample_factors
+        self.rates = tuple(accumulate(config.upsample_factors, operator.mul, initial=1))
         self.samples_per_frame = config.samples_per_frame
         self.receptive_field = receptive_field(config)
         self.macs_per_frame = macs_per_second(config, in_channels, config.samples_per_frame)
         self.pre = Conv(in_channels, config.pre_channels, 3)
-        self.ups = nn.ModuleList(UpStage(config, index) for index in range(len(self.factors)))
+        self.ups = nn.ModuleList(UpStage(config, index) for index in range(len(config.upsample_factors)))
         self.post = Conv(config.up_channels[-1], 1, 3)
         self.down_pre = Conv(1, config.down_pre_channels, 5)
         self.downs = nn.ModuleList(_down_stage(config, index) for index in range(len(config.down_channels)))
@@ -138,11 +139,11 @@ class WaveGradDecoder(Decoder):
         return films[::-1]
 
     def _masks(self, features: Tensor, frame_mask: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The mask at the frames' rate and after each UBlock."""
+        """The mask at the frames' rate and after each UBlock, in the type that the convolutions compute in."""
         if frame_mask is None:
-            return (None,) * (len(self.factors) + 1)
-        base = frame_mask[:, :, None].to(features.dtype)
-        return tuple(base.repeat_interleave(rate, dim=1) for rate in accumulate(self.factors, int.__mul__, initial=1))
+            return (None,) * len(self.rates)
+        base = frame_mask[:, :, None].to(compute_dtype(features))
+        return tuple(base.repeat_interleave(rate, dim=1) for rate in self.rates)
 
 
 def _down_stage(config: WaveGradConfig, index: int) -> nn.ModuleList:

@@ -21,6 +21,7 @@ from wg2.errors import ShapeError
 from wg2.model.conv_text import ConvEncoder, ConvResampling
 from wg2.model.decoder import Decoder
 from wg2.model.encoder import Encoder
+from wg2.model.lengths import Lengths, all_full
 from wg2.model.pitch import PitchPredictor
 from wg2.model.resampling import Resampling, durations_from_log
 from wg2.model.spectral import SpectralCache, SpectralDecoder
@@ -76,25 +77,31 @@ class WaveGrad2(nn.Module):
             self.decoder = WaveGradDecoder(config.wavegrad, config.channels)
         self.pitch = PitchPredictor(config.channels) if self.decoder.needs_pitch else None
 
-    def encode(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
+    def encode(self, token_ids: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """Hidden features of the tokens, [B, N, C], from ids [B, N] and their mask [B, N].
 
+        Args:
+            token_ids: [B, N].
+            token_mask: [B, N].
+            lengths: of a batch that was checked; None: it is checked here.
         Raises:
             ShapeError: the shapes differ, a row has no token, or an id is not in the inventory.
         """
-        self._check_tokens(token_ids, token_mask)
+        self._check_tokens(token_ids, token_mask, values=lengths is None)
         with self._text_precision(token_ids.device):
-            hidden: Tensor = self.encoder(token_ids, token_mask)
+            hidden: Tensor = self.encoder(token_ids, token_mask, lengths)
         return hidden
 
-    def predict_durations(self, hidden: Tensor, token_mask: Tensor) -> Tensor:
+    def predict_durations(self, hidden: Tensor, token_mask: Tensor, lengths: Lengths | None = None) -> Tensor:
         """log(1 + frames) of each token, [B, N]."""
         with self._text_precision(hidden.device):
-            return self.resampling.predict_durations(hidden, token_mask)
+            return self.resampling.predict_durations(hidden, token_mask, lengths)
 
-    def durations_from_log(self, log_durations: Tensor, token_mask: Tensor, pace: float = 1.0) -> Tensor:
+    def durations_from_log(
+        self, log_durations: Tensor, token_mask: Tensor, pace: float = 1.0, smearing: float = 1.0
+    ) -> Tensor:
         """Whole frames >= 0, [B, N], at least one in a row; see `wg2.model.resampling.durations_from_log`."""
-        return durations_from_log(log_durations, token_mask, pace)
+        return durations_from_log(log_durations, token_mask, pace, smearing)
 
     def upsample(
         self,
@@ -103,10 +110,11 @@ class WaveGrad2(nn.Module):
         token_mask: Tensor,
         window_start: Tensor | None = None,
         window_frames: int | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features of the frames [B, T, C] and their mask [B, T]; see `wg2.model.resampling.Resampling.forward`."""
         with self._text_precision(hidden.device):
-            features, frame_mask = self.resampling(hidden, durations, token_mask, window_start, window_frames)
+            features, frame_mask = self.resampling(hidden, durations, token_mask, window_start, window_frames, lengths)
         return features, frame_mask
 
     def predict_f0(self, features: Tensor) -> Tensor | None:
@@ -158,21 +166,24 @@ class WaveGrad2(nn.Module):
         window_frames: Tensor | None = None,
         kept: Tensor | None = None,
         f0: Tensor | None = None,
+        lengths: Lengths | None = None,
     ) -> Prediction:
         """The part of `forward` behind the encoder, in which rows do not meet: `hidden` is [B, N, C].
+
+        With the `lengths` of a batch that was checked the host waits for nothing.
 
         Raises:
             ShapeError: windows that are not whole frames.
         """
         length = self._whole_frames(noisy)
-        features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length)
+        features, frame_mask = self.upsample(hidden, durations, token_mask, window_start, length, lengths)
         features = features if kept is None else features * kept
         if window_frames is not None:
             frame_mask = frame_mask & (torch.arange(length, device=noisy.device) < window_frames[:, None])
         pitch = None if self.pitch is None else self.pitch(features)
         f0 = self.predict_f0(features) if f0 is None or pitch is None else f0
         # Full windows, by far the most, need no masks inside the decoder.
-        cache = self.decoder.condition(features, None if bool(frame_mask.all()) else frame_mask, f0)
+        cache = self.decoder.condition(features, None if all_full(frame_mask, lengths) else frame_mask, f0)
         eps = self.decoder.denoise(noisy, noise_level, cache)
         log_spectrum = cache.log_spectrum if isinstance(cache, SpectralCache) else None
         mask = frame_mask.repeat_interleave(self.samples_per_frame, dim=1)
@@ -193,11 +204,13 @@ class WaveGrad2(nn.Module):
             )
         return frames
 
-    def _check_tokens(self, token_ids: Tensor, token_mask: Tensor) -> None:
+    def _check_tokens(self, token_ids: Tensor, token_mask: Tensor, values: bool) -> None:
         if token_ids.dim() != 2 or token_ids.shape != token_mask.shape:
             raise ShapeError(
                 f"got token ids {tuple(token_ids.shape)} and a mask {tuple(token_mask.shape)}, both to be [B, N]"
             )
+        if not values:
+            return
         if not bool(token_mask.any(dim=1).all()):
             raise ShapeError("model: got a row without a token; give every row at least one")
         if int(token_ids.max()) >= self.num_tokens:

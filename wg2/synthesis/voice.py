@@ -221,7 +221,8 @@ class Voice:
             yield Prepared(sentence, hidden[row, : len(sentence.phones)], frames)
 
     def _frames(self, log_durations: Tensor, token_mask: Tensor, sentence: Sentence) -> tuple[int, ...]:
-        frames = self.model.durations_from_log(log_durations, token_mask, sentence.pace)[0].tolist()
+        smearing = self.info.duration_smearing
+        frames = self.model.durations_from_log(log_durations, token_mask, sentence.pace, smearing)[0].tolist()
         return tuple(frames[: len(sentence.phones)])
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wg2 import bundled, checkpoint
+from wg2 import __version__, bundled, checkpoint
 from wg2.config import BUNDLED
 from wg2.errors import TrackingError
 from wg2.tracking.client import SQLITE, absolute, one_line, open_client
@@ -233,7 +233,7 @@ def _signature() -> Any:
 
 def _requirements() -> list[str]:
     """What serving needs, named here: MLflow's own search would import everything and ask the network."""
-    return [f"{name}=={metadata.version(name)}" for name in ("wg2", "torch", "mlflow")]
+    return [f"wg2=={__version__}", *(f"{name}=={metadata.version(name)}" for name in ("torch", "mlflow"))]
 
 
 def _version(client: Any, voice: str, uri: str) -> Any:

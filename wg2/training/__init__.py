@@ -10,17 +10,20 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     augment.py     SpecAugment on the hidden features
     mel.py         the multi-task mel loss
     start.py       fine-tuning: what a training takes over from a voice
+    resident.py    the audio on the device
     room.py        what a training needs of a disk and of a GPU
     samples.py     what is kept of a validation to be heard and seen
     quality.py     the spectral distance by which the best voice is chosen
     validation.py  the losses on held-out windows
     background.py  writing while the steps go on
     trainer.py     `Trainer`: a step, a validation, snapshot and restore
-    session.py     `Session`: the loop in its folder; `check`: what must fit before the first step;
-                   `keep_init`: the voice that it begins with
+    update.py      clipping, Adam and the moving average, decided on the device
+    session.py     `Session`: the loop in its folder
+    checks.py      `check`: what must fit before the first step; `keep_init`: the voice that a training begins with
 """
 
-from wg2.training.session import Session, check, check_memory, keep_init, open_session
+from wg2.training.checks import check, check_memory, keep_init
+from wg2.training.session import Session, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 

@@ -4,6 +4,7 @@ Shapes: M valid positions of a worker's share, C channels.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -14,17 +15,24 @@ from wg2.config import TrainConfig
 T = TypeVar("T")
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up to the peak, then a half cosine down to a tenth of it at the last step.
+def learning_rate(step: int, config: TrainConfig, seconds: float = 0.0) -> float:
+    """Linear warm-up to the peak, then a half cosine down to a tenth of it at the end: of the steps, or of the time.
 
     Args:
         step: counted from 0.
-        config: `learning_rate`, `warmup_steps`, `steps`.
+        config: `learning_rate`; `warmup_steps` and `steps`, or `warmup_share` and `minutes`.
+        seconds: that the training has taken, if it ends by the clock.
     """
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    part = min((step - config.warmup_steps) / max(config.steps - 1 - config.warmup_steps, 1), 1.0)
-    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * part)))
+    if config.minutes:
+        done, warm = seconds / (60 * config.minutes), config.warmup_share
+        if done < warm:
+            return config.learning_rate * done / warm
+        part = (done - warm) / (1 - warm)
+    else:
+        if step < config.warmup_steps:
+            return config.learning_rate * (step + 1) / config.warmup_steps
+        part = (step - config.warmup_steps) / max(config.steps - 1 - config.warmup_steps, 1)
+    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * min(part, 1.0))))
 
 
 def average_decay(updates: int, decay: float) -> float:
@@ -37,9 +45,20 @@ def average_decay(updates: int, decay: float) -> float:
 
 
 @torch.no_grad()
-def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    """Make `averaged` decay * averaged + (1 - decay) * model; the batch statistics, averages already, are copied."""
-    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1.0 - decay)
+def update_average(averaged: nn.Module, model: nn.Module, decay: float, finite: Tensor | None = None) -> None:
+    """Make `averaged` decay * averaged + (1 - decay) * model; the batch statistics, averages already, are copied.
+
+    Args:
+        averaged: is changed.
+        model: its newest weights.
+        decay: in [0, 1].
+        finite: whether to change the weights at all, a scalar on their device; None: yes.
+    """
+    mine = list(averaged.parameters())
+    moved: Sequence[Tensor] = torch._foreach_lerp(mine, list(model.parameters()), 1.0 - decay)
+    if finite is not None:  # not a product: the model's weights may be NaN
+        moved = [torch.where(finite, new, old) for old, new in zip(mine, moved, strict=True)]
+    torch._foreach_copy_(mine, list(moved))
     for mine, new in zip(averaged.buffers(), model.buffers(), strict=True):
         mine.copy_(new)
 
@@ -51,6 +70,18 @@ def from_leader(value: T, world_size: int, device: torch.device) -> T:
     box = [value]
     distributed.broadcast_object_list(box, src=0, device=device)
     return box[0]
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter], losses: Tensor) -> None:
+    """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
+    distributed.all_reduce(flat)
+    pieces = torch.split(flat, [*(parameter.numel() for parameter in parameters), len(losses)])
+    for parameter, piece in zip(parameters, pieces, strict=False):
+        parameter.grad = piece.view_as(parameter)
+    losses.copy_(pieces[-1])
 
 
 class _SumOverWorkers(torch.autograd.Function):
@@ -82,7 +113,7 @@ class SyncedNorm(nn.BatchNorm1d):
         """[M, C] -> [M, C]; M differs between the workers."""
         if not self.training:
             return super().forward(input)
-        total = sum_over_workers(input.new_tensor([len(input)]))
+        total = sum_over_workers(input.new_full((1,), len(input)))
         mean = sum_over_workers(input.sum(dim=0)) / total
         variance = sum_over_workers((input - mean).square().sum(dim=0)) / total
         self._track(mean.detach(), variance.detach() * total / (total - 1))

@@ -19,6 +19,8 @@ _STATE, _VOICE = 4 * 4, 4
 """Bytes of each parameter in a state (weights, average, moments) and in a voice (average)."""
 _RESIDENT = 6 * 4
 """Bytes of each parameter on a GPU: those of a state, the gradient, and the gradients as one vector."""
+_CAST = 2
+"""Bytes of each parameter's copy in bfloat16, which a step keeps from its forward pass to its end."""
 _TOKENS = 160
 """Of the utterance around a window: ten seconds of speech, which few are longer than."""
 _SPARE = 0.1
@@ -72,8 +74,9 @@ def check_gpu(config: TrainConfig, count: int, window_bytes: int, free: int) -> 
         ConfigError: the batch does not fit.
     """
     share = math.ceil(config.batch_size / _fewest(config) / config.accumulate)
-    wanted = count * _RESIDENT + share * window_bytes
-    fits = max(0, int(((1 - _SPARE) * free - count * _RESIDENT) // window_bytes))
+    resident = count * (_RESIDENT if config.bf16 is False else _RESIDENT + _CAST)
+    wanted = resident + share * window_bytes
+    fits = max(0, int(((1 - _SPARE) * free - resident) // window_bytes))
     line = f"{share} windows of {config.window_frames} frames at once want {wanted / 1e9:.1f} GB of a GPU"
     if wanted > free:
         raise ConfigError(f"train.batch_size: {line}, it has {free / 1e9:.1f} GB free; {_suggestion(config, fits)}")
@@ -93,7 +96,7 @@ def _fewest(config: TrainConfig) -> int:
 
 
 def window_bytes(model: ModelConfig, num_tokens: int, frames: int, bf16: bool) -> int:
-    """Bytes that a window's forward pass leaves behind for the backward pass, found by one on the CPU.
+    """Bytes that a window's forward pass leaves behind for the backward pass, found on the CPU.
 
     Args:
         model: the configuration.
@@ -101,8 +104,14 @@ def window_bytes(model: ModelConfig, num_tokens: int, frames: int, bf16: bool) -
         frames: of the window with its halo.
         bf16: whether the decoder computes in bfloat16.
     """
-    net, kept = WaveGrad2(model, num_tokens), dict[int, int]()
-    own = {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
+    net = WaveGrad2(model, num_tokens)
+    one, two = (_saved_bytes(net, windows, frames, bf16) for windows in (1, 2))
+    return two - one  # what is kept of the weights is there once, however many windows there are
+
+
+def _saved_bytes(net: WaveGrad2, windows: int, frames: int, bf16: bool) -> int:
+    """Bytes that the forward pass of some windows leaves behind, but for the weights themselves."""
+    own, kept = {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}, dict[int, int]()
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -110,12 +119,12 @@ def window_bytes(model: ModelConfig, num_tokens: int, frames: int, bf16: bool) -
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    ids = torch.ones(1, _TOKENS, dtype=torch.int64)
+    ids = torch.ones(windows, _TOKENS, dtype=torch.int64)
     durations = torch.full_like(ids, math.ceil(frames / _TOKENS))
-    noisy, start = torch.zeros(1, frames * net.samples_per_frame), torch.zeros(1, dtype=torch.int64)
+    noisy, start = torch.zeros(windows, frames * net.samples_per_frame), torch.zeros(windows, dtype=torch.int64)
     with saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         graph = net(
-            ids, ids > 0, durations, noisy, torch.full((1,), 0.5), start
+            ids, ids > 0, durations, noisy, torch.full((windows,), 0.5), start
         )  # while it lives no storage is used twice
     del graph
     return sum(kept.values())

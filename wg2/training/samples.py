@@ -52,9 +52,7 @@ def _alignment(model: WaveGrad2, info: VoiceInfo, one: Batch) -> bytes:
     """The picture of an utterance's durations."""
     hidden = model.encode(one.token_ids, one.token_mask)
     log_durations = model.predict_durations(hidden, one.token_mask)
+    said = model.durations_from_log(log_durations, one.token_mask, smearing=info.duration_smearing)
     frame_s = info.samples_per_frame / info.sampling_rate
-    recorded, predicted = (
-        (frames[0][one.token_mask[0]].cpu() * frame_s).tolist()
-        for frames in (one.durations, model.durations_from_log(log_durations, one.token_mask))
-    )
+    recorded, predicted = ((frames[0][one.token_mask[0]].cpu() * frame_s).tolist() for frames in (one.durations, said))
     return durations_png([info.phones[token - 1] for token in one.token_ids[0] if token], recorded, predicted)

@@ -1,4 +1,4 @@
-"""The loop of a training in its folder, and what must fit before the first step."""
+"""The loop of a training in its folder."""
 
 import math
 import time
@@ -10,24 +10,20 @@ import torch
 
 from wg2 import checkpoint
 from wg2.checkpoint import MetricRow
-from wg2.config import AudioConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch, UtteranceIndex, WindowLoader, validation_batches
-from wg2.dataset.plan import share_of
-from wg2.errors import DatasetError
-from wg2.model.wavegrad2 import WaveGrad2
 from wg2.text.phonemes import Inventory
 from wg2.training.background import Background, Job
 from wg2.training.compute import Compute, choose
 from wg2.training.parts import from_leader
-from wg2.training.room import check_disk, check_gpu, parameters, window_bytes
+from wg2.training.resident import resident_audio
 from wg2.training.samples import LONGEST_S, write_samples
-from wg2.training.settings import Sections, check_state
-from wg2.training.start import start_from
+from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 
 Report = Callable[[MetricRow, bool], None]
-"""Told each step's row, and whether everything up to it is being saved; on all workers."""
+"""Told each step's row, and whether everything up to it is being saved; on all workers. Losses are read every
+`log_every` steps, since the device must be waited for: the rows between have no values."""
 
 Leaving = Callable[[], bool]
 """Whether a machine is about to be taken away; all workers ask alike, and get the same answer."""
@@ -92,28 +88,40 @@ class Session:
             checkpoint.cut_history(folder / "history.jsonl", trainer.step if facts else -1)
 
     def run(self) -> None:
-        """Train to `steps`.
+        """Train to `steps`, or until `minutes` are over.
 
         Raises:
             TrainingError: too many non-finite steps in a row.
             CheckpointError: the disk is full.
         """
         config = self.trainer.config
+        if self.trainer.tick() and self.trainer.step:
+            return
         if self.trainer.step == 0:
             self._log(self._validate())
+        throughput = Throughput()
         try:
             for batch, waited in timed(self.batches(range(self.trainer.step, config.steps))):
                 started = time.perf_counter()
-                values = self.trainer.train_step(batch)
-                took = waited + time.perf_counter() - started
-                values |= {"throughput/audio_s_per_s": self._audio_s(batch) / took, "throughput/waiting": waited / took}
-                self._after(values | gpu_memory(self.trainer.device))
+                last = self.trainer.tick() or self.trainer.step + 1 == config.steps
+                values = self.trainer.train_step(batch, read := last or self._reads(self.trainer.step + 1))
+                throughput.count(self._audio_s(batch), waited, waited + time.perf_counter() - started)
+                if read:
+                    values |= throughput.read() | gpu_memory(self.trainer.device)
+                self._after(values, last)
+                if last:
+                    break
         finally:
             self.background.wait()
 
-    def _after(self, values: dict[str, float]) -> None:
+    def _reads(self, step: int) -> bool:
+        """Whether to wait for the device after that step, and read its losses."""
+        config = self.trainer.config
+        return any(step % every == 0 for every in (config.log_every, config.validate_every, config.checkpoint_every))
+
+    def _after(self, values: dict[str, float], last: bool) -> None:
         step, config = self.trainer.step, self.trainer.config
-        last, hurries = step == config.steps, self._hurries()
+        hurries = self._hurries()
         validates = last or step % config.validate_every == 0
         saves = last or hurries or step % config.checkpoint_every == 0
         jobs: list[Job] = []
@@ -159,7 +167,7 @@ class Session:
 
     def _best_voice(self, loss: float) -> list[Job]:
         """Writes the best voice so far, before the state that knows of it: after a kill in between it is repeated."""
-        if loss >= self.best:
+        if not loss < self.best:  # a NaN is no better than anything
             return []
         self.best = loss
         return [partial(checkpoint.save_voice, self.folder / "best", *self.trainer.voice())] if self.leads else []
@@ -183,6 +191,22 @@ class Session:
         """Seconds of audio scored in the whole batch, taking the other workers' shares to be like this one's."""
         samples = float(batch.scored_frames.sum()) * self.trainer.info.samples_per_frame
         return samples * self.trainer.world_size / self.trainer.info.sampling_rate
+
+
+class Throughput:
+    """Seconds of audio that are trained on in a second, and the share of the time that batches are waited for."""
+
+    def __init__(self) -> None:
+        self._sums = [0.0, 0.0, 0.0]
+
+    def count(self, audio_s: float, waited: float, took: float) -> None:
+        """A step more: its audio, and seconds; the device may still be busy with it."""
+        self._sums = [total + new for total, new in zip(self._sums, (audio_s, waited, took), strict=True)]
+
+    def read(self) -> dict[str, float]:
+        """The means since the last reading; to be asked for when the device is done."""
+        (audio_s, waited, took), self._sums = self._sums, [0.0, 0.0, 0.0]
+        return {"throughput/audio_s_per_s": audio_s / took, "throughput/waiting": waited / took}
 
 
 def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
@@ -224,12 +248,15 @@ def open_session(
     train, held_out = (
         UtteranceIndex(info, split, config.speaker, config.cache_dir, pitch=pitch) for split in ("train", "val")
     )
-    compute = _compute(sections, folder, rank, world_size, torch.device(device), local_workers)
-    loader = WindowLoader(train, inventory, config.batch_size, config.window_frames, config.seed, config.halo_frames)
+    device = torch.device(device)
+    compute = _compute(sections, folder, rank, world_size, device, local_workers)
+    cut = resident_audio(train, device, config.resident)
+    sizes = config.batch_size, config.window_frames, config.seed, config.halo_frames
+    loader, processes = WindowLoader(train, inventory, *sizes, cut), 0 if cut else config.loader_workers
     share, halo = config.batch_size // world_size, config.halo_frames
     return Session(
         Trainer(sections, info, rank, world_size, device, compute),
-        lambda steps: loader.batches(steps, rank, world_size, config.loader_workers),
+        lambda steps: loader.batches(steps, rank, world_size, processes),
         lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
         lambda: validation_batches(
             held_out,
@@ -261,81 +288,3 @@ def _samples(index: UtteranceIndex, inventory: Inventory, count: int) -> Iterato
     """The middle of a few held-out utterances, one in a batch, so that none is padded to another's length."""
     longest = round(LONGEST_S * index.info.sampling_rate / index.info.samples_per_frame)
     return validation_batches(index, inventory, 1, longest, utterances=count) if count else iter(())
-
-
-def keep_init(sections: Sections, info: DatasetInfo, voice: Path, folder: Path) -> list[str]:
-    """Keep the voice that a training in `folder` begins with, where all its workers find it, however often they start.
-
-    Args:
-        sections: the configuration.
-        info: the data set.
-        voice: its folder.
-        folder: of the training.
-    Returns:
-        What of the model does not come from the voice, a line each.
-    Raises:
-        CheckpointError: there is no readable voice, nothing of it fits, or the disk is full.
-    """
-    lost = start_from(WaveGrad2(sections.model, len(info.phones) + 1), info.phones, voice)
-    facts, tensors = checkpoint.load_voice_files(voice)
-    checkpoint.save_voice(folder / "init", tensors, facts)
-    return lost
-
-
-def check(sections: Sections, audio: AudioConfig, info: DatasetInfo, folder: Path) -> None:
-    """What must fit before the first step of a training in `folder`.
-
-    Raises:
-        DatasetError: the data set's rate or hop is not the configuration's, it is not what the newest state saw, a
-            shard, a split or a phone is missing, or it has several speakers and none was chosen.
-        TrainingError: the newest state was trained with other settings.
-        CheckpointError: the newest state is damaged, or the disk has no room for the next ones.
-        ConfigError: there are more workers than windows in a batch.
-    """
-    state = checkpoint.latest_state(folder / "checkpoints")
-    if state is not None:
-        check_state(checkpoint.load_state(state)[1], sections, info, state)
-    if info.sampling_rate != audio.sampling_rate:
-        raise DatasetError(
-            f"{info.root}: sampling_rate: got {info.sampling_rate} Hz, the configuration wants "
-            f"{audio.sampling_rate} Hz; prepare again, or give the other --audio.sampling-rate"
-        )
-    if info.samples_per_frame != sections.model.samples_per_frame:
-        raise DatasetError(
-            f"{info.root}: samples_per_frame: got {info.samples_per_frame}, the model.{sections.model.decoder} "
-            f"section makes {sections.model.samples_per_frame}; prepare again"
-        )
-    share_of(sections.train.batch_size, 0, sections.train.workers)
-    _check_rows(info, sections.train.speaker, pitch=sections.model.decoder == "spectral")
-    check_disk(parameters(sections.model, len(info.phones) + 1), sections.train.keep_checkpoints, folder)
-
-
-def check_memory(sections: Sections, info: DatasetInfo, device: torch.device) -> str:
-    """What a worker's batch wants of its GPU, a line; '' on a CPU.
-
-    Raises:
-        ConfigError: the batch does not fit.
-    """
-    if device.type != "cuda":
-        return ""
-    config, tokens = sections.train, len(info.phones) + 1
-    one = window_bytes(sections.model, tokens, config.window_frames + 2 * config.halo_frames, config.bf16 is not False)
-    return check_gpu(config, parameters(sections.model, tokens), one, torch.cuda.mem_get_info(device)[0])
-
-
-def _check_rows(info: DatasetInfo, speaker: str, pitch: bool) -> None:
-    """Read all shards but their audio: better found missing here than by every worker, every try."""
-    inventory = Inventory(info.phones)
-    for split in ("train", "val"):
-        index = UtteranceIndex(info, split, speaker, pitch=pitch)
-        if pitch and not index.has_pitch:
-            raise DatasetError(
-                f"{info.root}: the split '{split}' has no f0, which the spectral decoder is conditioned on; "
-                "prepare the corpus again with prepare.pitch, in another folder, or train with model.decoder=wavegrad"
-            )
-        inventory.ids(index.phones())
-        if len(index.speakers()) > 1:
-            raise DatasetError(
-                f"{info.root}: got {len(index.speakers())} speakers ({', '.join(index.speakers()[:9])}), wanted one: "
-                "a voice has no notion of who speaks; choose one with --train.speaker"
-            )

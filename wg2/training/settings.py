@@ -12,8 +12,9 @@ from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import ConfigError, DatasetError, TrainingError
 
 _FREE = {
-    "steps", "workers", "min_workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints",
-    "max_skipped_steps", "max_failures", "log_every", "validation_windows", "loader_workers", "cache_dir", "samples",
+    "steps", "minutes", "workers", "min_workers", "use_gpu", "validate_every", "checkpoint_every", "keep_checkpoints",
+    "max_skipped_steps", "max_failures", "log_every", "validation_windows", "loader_workers", "resident", "cache_dir",
+    "samples",
 }  # fmt: skip
 """Settings of [train] that a resumed training may change."""
 

@@ -5,7 +5,8 @@ Shapes: B windows of a worker, N tokens, S samples.
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,19 +23,20 @@ from wg2.dataset.loader import Batch
 from wg2.dataset.plan import share_of
 from wg2.diffusion.noise import gaussian
 from wg2.diffusion.objective import duration_loss, q_sample, sample_noise_level
-from wg2.diffusion.schedule import training_schedule
+from wg2.diffusion.schedule import scheduled_levels, training_schedule
 from wg2.diffusion.spectral import sample_log_normal_level
-from wg2.errors import TrainingError
+from wg2.model.lengths import Lengths
 from wg2.model.spectral import SpectralDecoder
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.augment import draw_masks
 from wg2.training.compute import Compute, choose
 from wg2.training.mel import make_head
-from wg2.training.parts import average_decay, from_leader, learning_rate, synchronise_norms, update_average
+from wg2.training.parts import from_leader, learning_rate, sum_gradients, synchronise_norms
 from wg2.training.quality import distances
 from wg2.training.settings import Sections, check_state
 from wg2.training.start import start_from
 from wg2.training.terms import Estimate, make_terms
+from wg2.training.update import Update
 from wg2.training.validation import VALIDATION_LEVELS, errors
 
 T = TypeVar("T")
@@ -43,7 +45,15 @@ _LEVELS, _NOISE, _DROPOUT, _AUGMENT = 0, 1, 2, 4  # streams of random numbers
 
 
 class Trainer:
-    """A model in training, on one device of `world_size`."""
+    """A model in training, on one device of `world_size`.
+
+    Attributes:
+        clock: seconds, from any moment on.
+        seconds: that the training had taken, over all its sessions, at its last `tick`.
+        duration_smearing: as measured by the last validation; see `VoiceInfo`.
+    """
+
+    clock: Callable[[], float] = time.monotonic
 
     def __init__(
         self,
@@ -75,16 +85,16 @@ class Trainer:
         if world_size > 1:
             synchronise_norms(self.model)
         self.mel_head = make_head(sections.model.channels).to(device) if self.config.mel_weight else None
-        self.optimizer = torch.optim.AdamW(  # without decay it is Adam, to the bit
-            self._parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True,
-            betas=(0.9, self.config.adam_beta2),
-        )  # fmt: skip
+        self.update = Update(self.model, self.averaged, self._parameters(), self.config)
+        self.optimizer = self.update.optimizer
         decoder = self.model.decoder
         stft = decoder.stft if isinstance(decoder, SpectralDecoder) else None
         self.terms = make_terms(self.config, sections.model, info, self.mel_head, stft)
         if self.config.compile:
             decoder.compile_training()
-        self.step, self.skipped, self.skipped_in_row = 0, 0, 0
+        self._window_weights = torch.tensor([1.0, *self._weights()[2:]], device=self.device)
+        self.step, self.duration_smearing, self.seconds, self._ticked = 0, 1.0, 0.0, self.clock()
+        self.voice_info()  # what is wrong with it is better found now than at the first validation
 
     def from_leader(self, value: T) -> T:
         """Worker 0's value, on every worker."""
@@ -101,31 +111,47 @@ class Trainer:
         self.model.load_state_dict(self.from_leader(_copies(self.model.state_dict())))
         self.averaged.load_state_dict(self.model.state_dict())
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
+    def train_step(self, batch: Batch, read: bool = True) -> dict[str, float]:
         """One optimisation step on this worker's share of the batch.
 
         A step whose loss or gradient is not finite changes nothing but its count.
 
+        Args:
+            batch: this worker's share.
+            read: wait for the device and read the losses; without, the host may go on while the device computes.
         Returns:
-            The losses of the whole batch, the gradient's norm before clipping and the learning rate.
+            The losses of the whole batch, the gradient's norm before clipping and the learning rate; nothing if unread.
         Raises:
-            TrainingError: `max_skipped_steps` non-finite steps in a row.
+            TrainingError: `max_skipped_steps` non-finite steps in a row, since the losses were last read.
         """
         self.model.train()
-        statistics = [buffer.clone() for buffer in self.model.buffers()]
+        rate = learning_rate(self.step, self.config, self.seconds)
+        self.update.remember()
         losses = self._backward(batch.to(self.device))
-        rate = learning_rate(self.step, self.config)
         with record_function("wg2.optimizer"):
-            norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.config.clip_norm))
-            if math.isfinite(norm) and math.isfinite(sum(losses)):
-                self._update(rate)
-            else:
-                self._skip(statistics)
+            facts = self.update.apply(losses, self.step, rate)
         self.step += 1
-        total = sum(weight * loss for weight, loss in zip(self._weights(), losses, strict=True))
-        named = dict(zip(self._loss_names(), losses, strict=True))
-        return {**named, "loss/total": total, "grad_norm": norm, "learning_rate": rate,
-                "skipped_steps": float(self.skipped)}  # fmt: skip
+        return self._read(losses, facts, rate) if read else {}
+
+    def tick(self) -> bool:
+        """Look at the clock, which the learning rate may follow.
+
+        Returns:
+            Whether `minutes` are over; all workers agree.
+        """
+        before, self._ticked = self._ticked, self.clock()
+        self.seconds += self._ticked - before
+        if self.config.minutes:
+            self.seconds = self.from_leader(self.seconds)
+        return 0 < 60 * self.config.minutes <= self.seconds
+
+    def _read(self, losses: Tensor, facts: Tensor, rate: float) -> dict[str, float]:
+        """What a step tells, by name."""
+        *values, norm, skipped = torch.cat((losses.double(), facts)).tolist()
+        self.update.check(self.step)
+        total = sum(weight * loss for weight, loss in zip(self._weights(), values, strict=True))
+        named = dict(zip(self._loss_names(), values, strict=True))
+        return {**named, "loss/total": total, "grad_norm": norm, "learning_rate": rate, "skipped_steps": skipped}
 
     def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Losses of the averaged weights on held-out windows, with fixed noise at fixed noise levels.
@@ -133,14 +159,15 @@ class Trainer:
         Args:
             batches: all held-out windows, the same for every worker; each worker takes its share of the batches.
         """
-        sums = torch.zeros(len(VALIDATION_LEVELS) + 3, dtype=torch.float64)
+        sums = torch.zeros(len(VALIDATION_LEVELS) + 4, dtype=torch.float64)
         first = 0
         for index, batch in enumerate(batches):
             if index % self.world_size == self.rank:
                 sums += errors(self.averaged, self.info.samples_per_frame, batch.to(self.device), first)
             first += len(batch.utt_ids)
         self._sum(sums)
-        *levels, duration, samples, tokens = sums.tolist()
+        *levels, duration, ratios, samples, tokens = sums.tolist()
+        self.duration_smearing = ratios / tokens if math.isfinite(ratios) else 1.0
         by_level = [level / samples for level in levels]
         named = {f"val/noise_{level}": value for level, value in zip(VALIDATION_LEVELS, by_level, strict=True)}
         return {"val/noise": sum(by_level) / len(by_level), "val/duration": duration / tokens, **named}
@@ -173,6 +200,7 @@ class Trainer:
             step=self.step,
             dataset=self.info.identity,
             lexicon=self.sections.lexicon,
+            duration_smearing=self.duration_smearing,
         )
 
     def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
@@ -193,8 +221,9 @@ class Trainer:
             tensors |= {f"mel/{name}": tensor for name, tensor in self.mel_head.state_dict().items()}
         own = {
             "settings": self.sections.fixed(), "phones": self.info.phones, "dataset": self.info.identity,
-            "skipped": self.skipped, "skipped_in_row": self.skipped_in_row, "world_size": self.world_size,
-            "compute": self.compute.facts(),
+            "skipped": self.update.skipped, "skipped_in_row": self.update.skipped_in_row,
+            "world_size": self.world_size, "compute": self.compute.facts(),
+            "seconds": self.seconds + self.clock() - self._ticked,
         }  # fmt: skip
         return self.step, _copies(tensors), {**own, **facts}
 
@@ -226,10 +255,11 @@ class Trainer:
             index, key = name.split("/")
             moments.setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self.step, self.skipped, self.skipped_in_row = facts["step"], facts["skipped"], facts["skipped_in_row"]
+        self.update.restore(facts["skipped"], facts["skipped_in_row"])
+        self.step, self.seconds, self._ticked = facts["step"], facts.get("seconds", 0.0), self.clock()
         return facts
 
-    def _backward(self, batch: Batch) -> list[float]:
+    def _backward(self, batch: Batch) -> Tensor:
         """Leave the whole batch's gradient in the parameters; the whole batch's losses, as `_loss_names` names them.
 
         A worker's mean counts by its share of the valid samples and tokens, so the sum over workers is the mean of all.
@@ -239,27 +269,27 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
         with record_function("wg2.forward"), self._autocast():
-            hidden = self.model.encode(batch.token_ids, batch.token_mask)
-            log_durations = self.model.predict_durations(hidden, batch.token_mask).float()
+            lengths = _lengths(batch)
+            hidden = self.model.encode(batch.token_ids, batch.token_mask, lengths)
+            log_durations = self.model.predict_durations(hidden, batch.token_mask, lengths).float()
             duration = duration_loss(log_durations, batch.durations, batch.token_mask)
         hidden = hidden.float()
         totals = self._sum(torch.stack(self._counts(batch)).to(duration.dtype)).clamp_min(1.0)
-        audio_side = [0, *range(2, len(totals))]  # losses of the windows
-        values, leaf = torch.zeros_like(totals), hidden.detach().requires_grad_()
-        values[1] = duration.detach() * batch.token_mask.sum() / totals[1]
+        leaf = hidden.detach().requires_grad_()
+        objective, others = torch.zeros_like(totals[:1]), torch.zeros_like(totals[2:])  # of the windows
         for rows, losses in self._losses(batch, leaf):
             with record_function("wg2.backward"):
                 shares = torch.stack(self._counts(batch.part(rows))).to(totals.dtype) / totals
-                weighted = torch.stack(losses) * shares[audio_side]
-                weights = totals.new_tensor([1.0, *self._weights()[2:]])
-                (weights * weighted).sum().backward()  # type: ignore[no-untyped-call]
-                values[audio_side] += weighted.detach()
+                weighted = torch.stack(losses) * torch.cat((shares[:1], shares[2:]))
+                (self._window_weights * weighted).sum().backward()  # type: ignore[no-untyped-call]
+                objective, others = objective + weighted[:1].detach(), others + weighted[1:].detach()
         with record_function("wg2.backward"):
             share = self.config.duration_weight * batch.token_mask.sum() / totals[1]
             torch.autograd.backward((hidden, duration * share), (leaf.grad, None))
+        values = torch.cat((objective, (duration.detach() * batch.token_mask.sum() / totals[1])[None], others))
         if self.world_size > 1:
-            self._sum_gradients(values)
-        return list(values.tolist())
+            sum_gradients(self._parameters(), values)
+        return values
 
     def _loss_names(self) -> list[str]:
         """Of the losses, in the order of `_backward`."""
@@ -295,7 +325,7 @@ class Trainer:
                 with self._autocast():
                     prediction = self.model.windows(
                         hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
-                        part.window_frames, None if kept is None else kept[rows], part.f0,
+                        part.window_frames, None if kept is None else kept[rows], part.f0, _lengths(part),
                     )  # fmt: skip
                 estimate = Estimate(prediction, part, noisy[rows], levels[rows], eps[rows])
                 losses = [term.value(estimate) for term in self.terms]
@@ -325,6 +355,9 @@ class Trainer:
         config = self.config
         if config.noise_levels == "wavegrad":
             return sample_noise_level(self.schedule, config.batch_size, generator)
+        if config.noise_levels == "schedules":
+            draws = torch.rand(config.batch_size, dtype=torch.float64, generator=generator)
+            return scheduled_levels(self.sections.diffusion, draws)
         law = config.log_snr_mean, config.log_snr_std
         return sample_log_normal_level(self.schedule, config.batch_size, generator, *law)
 
@@ -336,38 +369,8 @@ class Trainer:
         generator = torch.Generator().manual_seed(_mix(self.config.seed, _AUGMENT, self.step))
         channels = self.sections.model.channels
         masks = draw_masks(self.config.augment, self.config.batch_size, frames, channels, generator)
-        in_time, in_channels = (mask[places.start : places.stop].to(self.device) for mask in masks)
+        in_time, in_channels = (mask[places.start : places.stop].to(self.device, non_blocking=True) for mask in masks)
         return ~(in_time[:, :, None] | in_channels[:, None, :])
-
-    def _update(self, rate: float) -> None:
-        self.skipped_in_row = 0
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        update_average(self.averaged, self.model, average_decay(self.step - self.skipped, self.config.ema_decay))
-
-    def _skip(self, statistics: Sequence[Tensor]) -> None:
-        """Take back what the forward pass did to the batch statistics, and count."""
-        for buffer, before in zip(self.model.buffers(), statistics, strict=True):
-            buffer.copy_(before)
-        self.skipped, self.skipped_in_row = self.skipped + 1, self.skipped_in_row + 1
-        if self.skipped_in_row >= self.config.max_skipped_steps:
-            raise TrainingError(
-                f"step {self.step + 1}: loss or gradient not finite, {self.skipped_in_row} steps in a row "
-                f"(train.max_skipped_steps); lower train.learning_rate (now {self.config.learning_rate:g}) "
-                "and train in another --dir, or check the data"
-            )
-
-    def _sum_gradients(self, losses: Tensor) -> None:
-        """Sum gradients and losses over the workers, as one flat vector: one message, one order of summation."""
-        parameters = [parameter for parameter in self._parameters() if parameter.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), losses])
-        self._sum(flat)
-        pieces = torch.split(flat, [*(parameter.numel() for parameter in parameters), len(losses)])
-        for parameter, piece in zip(parameters, pieces, strict=False):
-            parameter.grad = piece.view_as(parameter)
-        losses.copy_(pieces[-1])
 
     def _sum(self, tensor: Tensor) -> Tensor:
         """Sum over the workers, in place."""
@@ -376,6 +379,11 @@ class Trainer:
             distributed.all_reduce(moved)
             tensor.copy_(moved)
         return tensor
+
+
+def _lengths(batch: Batch) -> Lengths:
+    """What the host knows of a batch, or of a part of it."""
+    return Lengths(torch.tensor(batch.num_tokens), all(batch.full))
 
 
 def _mix(*numbers: int) -> int:

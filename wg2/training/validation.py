@@ -21,7 +21,7 @@ _SEED = 3
 
 @torch.inference_mode()
 def errors(model: WaveGrad2, hop: int, batch: Batch, first: int) -> Tensor:
-    """Sums over one batch: absolute error by noise level, duration error; then the samples and tokens.
+    """Sums over one batch: absolute error by noise level, duration error, exp(duration residual); samples and tokens.
 
     Args:
         model: in evaluation mode.
@@ -44,4 +44,6 @@ def errors(model: WaveGrad2, hop: int, batch: Batch, first: int) -> Tensor:
         sums.append(noise_loss(eps, prediction.eps, scored_samples(batch, prediction.sample_mask, hop)) * samples)
     tokens = batch.token_mask.sum()
     sums.append(duration_loss(log_durations, batch.durations, batch.token_mask) * tokens)
+    ratios = (1 + batch.durations) * torch.exp(-log_durations.float())
+    sums.append(torch.where(batch.token_mask, ratios, 0.0).sum())
     return torch.stack([*sums, samples, tokens]).double().cpu()
