@@ -36,7 +36,7 @@ def write_samples(model: WaveGrad2, info: VoiceInfo, batch: Batch, steps: int, f
     Raises:
         StorageError: the disk is full, or the place is not writable.
     """
-    spoken = speak(model, batch, inference_schedule(steps, info.diffusion), range(len(batch.utt_ids)))
+    spoken = speak(model, batch, inference_schedule(steps, info.diffusion), first=0)
     for row, name in enumerate(batch.utt_ids):
         place = f"{folder}/step-{info.step:08d}/{name}"
         length = int(batch.window_frames[row]) * info.samples_per_frame
