@@ -1,10 +1,10 @@
 """Noise by absolute sample index: what a worker, a batch, a chunk or a device draws does not depend on the others.
 
-A sequence (seed, step) is the key of a Philox 4x64-10 generator (Salmon et al., 2011; Random123), and the position in the
-sequence is its counter. numpy's generator counts on a CPU; elsewhere the same integers come from tensor operations on
-the device, so nothing waits for the host. Box & Muller (1958) turn two integers of 32 bits into two normal numbers.
-Only operations that IEEE 754 rounds to the bit take part (no device's own log or cos), so every device has the same
-numbers, to the bit as long as no compiler contracts a product and a sum.
+A sequence (seed, step) is the key of a Philox 4x64-10 generator (Salmon et al., 2011; Random123), the position in it
+the counter. On a CPU numpy's generator counts; elsewhere the same integers come from tensor operations on the device, so
+nothing waits for the host. Box & Muller (1958) turn two integers of 32 bits into two normal numbers. Only operations
+that IEEE 754 rounds to the bit take part (no device's own log or cos), so every device has the same numbers, to the bit
+as long as no compiler contracts a product and a sum.
 
 Shapes: B rows, S samples.
 """
@@ -138,7 +138,12 @@ def _normal(words: Tensor) -> Tensor:
 
 
 def _box_muller(radius: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """r cos(t) and r sin(t), r = sqrt(-2 log u): an integer's size is u and its sign a half, another is t in that half."""
+    """The pairs r cos(t), r sin(t) with r = sqrt(-2 log u).
+
+    Args:
+        radius: random integers, int32: the absolute value is u, the sign the half of the circle that t is in.
+        angle: random integers, int32: where in that half.
+    """
     signed = radius.float()
     bits = signed.abs().add_(1.0).view(torch.int32) - _UNIT  # u is a multiple of 2^-31, above 0 and at most 1
     rest = ((bits & 0x7FFFFF) + _SQRT_HALF).view(torch.float32).sub_(1.0)  # u = (1 + rest) 2^(bits >> 23)

@@ -18,10 +18,16 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     trainer.py     `Trainer`: a step, a validation, snapshot and restore
     session.py     `Session`: the loop in its folder; `check`: what must fit before the first step;
                    `keep_init`: the voice that it begins with
+    job.py         `TrainJob`: a training as its configuration asks for it, up to the first step
+    command.py     `python -m wg2 train`
 """
 
+from wg2.training.job import TrainJob, open_job, prepare
 from wg2.training.session import Session, check, check_memory, keep_init, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 
-__all__ = ["Sections", "Session", "Trainer", "check", "check_memory", "keep_init", "open_session"]
+__all__ = [
+    "Sections", "Session", "TrainJob", "Trainer", "check", "check_memory", "keep_init", "open_job", "open_session",
+    "prepare",
+]  # fmt: skip
