@@ -20,6 +20,8 @@ class Bare(MetaPathFinder):
 
     def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002
         name = fullname.partition(".")[0]
+        if name.startswith("_sysconfigdata"):
+            return  # of the standard library too
         if name not in INSTALLED | THEIR_OWN | {"wg2"} | sys.stdlib_module_names:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 

@@ -1,7 +1,7 @@
 """Noise by absolute sample index: what a worker, a batch, a chunk or a device draws does not depend on the others.
 
-A sequence (seed, step) is the key of a Philox 4x64-10 generator (Salmon et al., 2011; Random123), the position in it
-the counter. On a CPU numpy's generator counts; elsewhere the same integers come from tensor operations on the device, so
+A sequence (seed, step) is the key of a Philox 4x64-10 generator (Salmon et al., 2011; Random123), its positions are
+the counts. On a CPU numpy's generator counts; elsewhere the same integers come from tensor operations on the device, so
 nothing waits for the host. Box & Muller (1958) turn two integers of 32 bits into two normal numbers. Only operations
 that IEEE 754 rounds to the bit take part (no device's own log or cos), so every device has the same numbers, to the bit
 as long as no compiler contracts a product and a sum.
