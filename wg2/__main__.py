@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and arguments.run not in (_describe, _train):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return arguments.run(arguments, rest) or 0
+        return int(arguments.run(arguments, rest) or 0)
     except Wg2Error as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -239,7 +239,7 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
-        with record_function("wg2.forward"), self._autocast():
+        with record_function("wg2.text"), self._autocast():
             hidden = self.model.encode(batch.token_ids, batch.token_mask)
             log_durations = self.model.predict_durations(hidden, batch.token_mask).float()
             duration = duration_loss(log_durations, batch.durations, batch.token_mask)
@@ -292,7 +292,7 @@ class Trainer:
         for first in range(0, len(levels), self._part):
             rows = slice(first, first + self._part)
             part = batch.part(rows)
-            with record_function("wg2.forward"):
+            with record_function("wg2.decoder"):
                 with self._autocast():
                     prediction = self.model.windows(
                         hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
