@@ -6,6 +6,7 @@ python bare_train.py CONFIG SPEECH.wav
 import pickle
 import sys
 from importlib.abc import MetaPathFinder
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 INSTALLED = {"torch", "numpy", "pyarrow", "safetensors", "soundfile", "soxr"}
@@ -18,16 +19,15 @@ THEIR_OWN = {  # what pip installs with those
 class Bare(MetaPathFinder):
     """Finds nothing but wg2, the standard library and what is said to be installed."""
 
-    def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002
+    def find_spec(self, fullname, path=None, target=None):
         name = fullname.partition(".")[0]
-        if name.startswith("_sysconfigdata"):
-            return  # of the standard library too
-        if name not in INSTALLED | THEIR_OWN | {"wg2"} | sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        known = name in INSTALLED | THEIR_OWN | {"wg2"} | sys.stdlib_module_names
+        # the build's facts are a module of the standard library with a name for each platform
+        return PathFinder.find_spec(fullname, path, target) if known or name.startswith("_sysconfigdata") else None
 
 
 def main(config: str, speech: str) -> None:
-    sys.meta_path.insert(0, Bare())
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Bare()]
     import wg2
     from wg2.training.command import train
 
