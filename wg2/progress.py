@@ -25,7 +25,7 @@ class Progress:
         self._label, self._unit, self._total = label, unit, total
         self._done, self._start, self._first = done, time.monotonic(), done
         self._last = self._start
-        self._shown = -_SHOW_EVERY_S
+        self._shown, self._note = -_SHOW_EVERY_S, ""
         self._bar = _bar(label, unit, total, done)
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._watch_for_stalls, daemon=True)
@@ -43,9 +43,13 @@ class Progress:
             self._bar.close()
 
     def reach(self, done: int, note: str, now: bool) -> None:
-        """`done` are done in all; a log has a line of it every ten seconds, and `now` one in any case."""
+        """`done` are done in all; a log has a line of it every ten seconds, and `now` one in any case.
+
+        Without a note the last one is shown again.
+        """
+        self._note = note or self._note
         if now or self._bar is not None or time.monotonic() - self._shown > _SHOW_EVERY_S:
-            self.advance(max(done - self._done, 0), note)
+            self.advance(max(done - self._done, 0), self._note)
             self._shown = time.monotonic()
 
     def advance(self, count: int, note: str) -> None:

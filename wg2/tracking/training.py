@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ class TrackingFacts:
         uri: the tracking server; '': not known yet.
         experiment: of the run.
         run_key: what makes this training one MLflow run: its folder, its settings and its data.
-        steps: that it is to reach.
         params: the run's parameters, by flat name.
         tags: the run's.
         dataset: arguments of `Run.log_dataset`.
@@ -32,12 +31,12 @@ class TrackingFacts:
         model: name of the voice in the registry.
         alias: of its version there.
         parent: MLflow run of the sweep that it is part of; '': none.
+        finished: whether it came to its end.
     """
 
     uri: str
     experiment: str
     run_key: str
-    steps: int
     params: Mapping[str, str]
     tags: Mapping[str, str]
     dataset: Mapping[str, Any]
@@ -45,6 +44,7 @@ class TrackingFacts:
     model: str
     alias: str
     parent: str = ""
+    finished: bool = False
 
 
 def tracking_facts(
@@ -73,7 +73,7 @@ def tracking_facts(
     dataset = {"name": Path(info.root).name, "identity": info.identity, "source": info.root, "profile": size}
     tracking = config.tracking
     return TrackingFacts(
-        uri, tracking.experiment, run_key, config.train.steps, flatten(sections), tags, dataset, asdict(config),
+        uri, tracking.experiment, run_key, flatten(sections), tags, dataset, asdict(config),
         tracking.model_name, tracking.alias, parent,
     )  # fmt: skip
 
@@ -159,10 +159,10 @@ def track(run: str, uri: str = "") -> str:
         mirror.fetch()
         facts = kept_facts(mirror.folder)
         if uri:
-            facts = TrackingFacts(**{**asdict(facts), "uri": uri})
+            facts = replace(facts, uri=uri)
         mlflow_run, done = open_run(facts), checkpoint.steps_done(mirror.folder)
-        if done < facts.steps:
+        if not facts.finished:
             deliver(mlflow_run, mirror.folder)
-            return f"{run}: {max(done, 0)} of {facts.steps} steps are at {mlflow_run.uri}; registers when all are done"
+            return f"{run}: {max(done, 0)} steps are at {mlflow_run.uri}; to be registered when it has ended"
         version = conclude(facts, mlflow_run, mirror.folder)
     return f"{run}: {done} steps are at {mlflow_run.uri}; registered as {facts.model} version {version}"

@@ -6,7 +6,7 @@ kept, and `python -m wg2 track` delivers it.
 
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
 import torch
@@ -66,8 +66,10 @@ def train(config: Config) -> int:
         job = open_job(config, mirror.folder)
         before = prepare(job, mirror)
         uri = config.tracking.uri or (config.tracking_uri if storage.is_local(config.dir) else "")
-        keep_facts(tracking_facts(config, job.info, uri, job.run_key, "wg2 train"), job.folder)
+        facts = tracking_facts(config, job.info, uri, job.run_key, "wg2 train")
+        keep_facts(facts, job.folder)
         number = _run(job, mirror, before) if before < config.train.steps else 0
+        keep_facts(replace(facts, finished=not number), job.folder)
         mirror.push()
         _tell(job, number)
     return 128 + number if number else 0
@@ -107,11 +109,11 @@ def _device(use_gpu: bool) -> torch.device:
 
 def _tell(job: TrainJob, number: int) -> None:
     """What became of it, and what is next."""
+    done = checkpoint.steps_done(job.folder)
     if number:
-        done = checkpoint.steps_done(job.folder)
         print(f"train: {signal.Signals(number).name}: saved at step {done}; the same command goes on from here")
         return
     losses = [row.values["val/noise"] for row in checkpoint.saved_history(job.folder) if "val/noise" in row.values]
-    where, steps = storage.join(job.config.training_dir, "best"), job.config.train.steps
-    print(f"train: {steps} steps, val/noise {losses[0]:.3f} -> {losses[-1]:.3f}; the best voice is {where}")
+    where = storage.join(job.config.training_dir, "best")
+    print(f"train: {done} steps, val/noise {losses[0]:.3f} -> {losses[-1]:.3f}; the best voice is {where}")
     print(f"train: python -m wg2 track {job.config.dir} tells MLflow, and registers the voice", flush=True)
