@@ -8,13 +8,18 @@ about their truth.
 
     loader_window_s_per_core   audio, in windows of 0.8 s, fetched, decoded and padded in a second of CPU time
     audio_s_per_s              that of whole steps of one worker, their batches prepared in between
-    step_s                     where a step's time goes, seconds
+    step_s                     where a step's time goes, seconds: data (the batch), text (side), decoder (forward, with
+                               the losses), forward (both), backward, optimizer, waiting (what is left of the step:
+                               a GPU has nothing to do, a CPU prepares the batch)
+    wait_fraction              waiting over the whole step
     scaling_2                  two workers, each with as many windows, over twice the audio of one; fewer free cores
                                than workers measure the machine
     peak_bytes                 of the device; on a CPU the process's largest resident memory
+    estimated_bytes            what the check before the first step expects of a GPU; null on a CPU
     matmul_tflops              of the largest rate of square matrix products in the same number format, measured here
-    model_flop_utilisation     the model's own multiplications and additions (three passes' worth a step, without what
-                               is computed twice), over that rate
+    utilisation                the model's own multiplications and additions (three passes' worth a step, without what
+                               is computed twice), over that rate; model_flop_utilisation is the same
+    bf16                       whether in bfloat16: where it is fast, which is measured, unless a flag says
 """
 
 import argparse
@@ -43,8 +48,9 @@ from wg2.dataset.splits import SplitRule
 from wg2.model.facts import model_facts
 from wg2.text.phonemes import ALL_SYMBOLS, Inventory
 from wg2.training import Sections, Trainer
+from wg2.training.room import batch_bytes, parameters, window_bytes
 
-PHASES = ("forward", "backward", "optimizer")
+PHASES = ("text", "decoder", "backward", "optimizer")
 
 
 def main() -> None:
@@ -56,13 +62,14 @@ def main() -> None:
         alone = train(info.root, settings, arguments)
         together = two_workers(info.root, settings, arguments, folder) if arguments.device == "cpu" else None
     rate = alone["audio_s_per_s"]
-    ceiling = matmul_flops(torch.device(arguments.device), settings.train.bf16)
+    ceiling = matmul_flops(torch.device(arguments.device), alone["bf16"])
+    utilisation = round(rate * flops_per_audio_s(settings) / ceiling, 4)
     print(json.dumps({
         "benchmark": "train", "config": arguments.config, "device": arguments.device,
         "batch_size": settings.train.batch_size, "window_frames": settings.train.window_frames,
-        "bf16": settings.train.bf16, "compile": settings.train.compile, "threads": settings.train.threads,
+        "compile": settings.train.compile, "threads": settings.train.threads,
         **loading, **alone, "matmul_tflops": round(ceiling / 1e12, 3),
-        "model_flop_utilisation": round(rate * flops_per_audio_s(settings) / ceiling, 4),
+        "utilisation": utilisation, "model_flop_utilisation": utilisation,
         "scaling_2": None if together is None else round(together / (2 * rate), 3),
     }))  # fmt: skip
 
@@ -72,7 +79,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--config", default="configs/fast.toml")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=0, help="windows of a worker; default: the configuration's")
-    parser.add_argument("--bf16", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--bf16", action="store_const", const=True, default="auto")
+    kind.add_argument("--float32", dest="bf16", action="store_const", const=False)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--steps", type=int, default=6, help="that are timed")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them")
@@ -84,9 +93,7 @@ def parse() -> argparse.Namespace:
 def configured(arguments: argparse.Namespace) -> Config:
     settings = config.load(["--config", arguments.config])
     size = arguments.batch_size or settings.train.batch_size
-    train = replace(
-        settings.train, batch_size=size, bf16=arguments.bf16 or settings.train.bf16, compile=arguments.compile
-    )
+    train = replace(settings.train, batch_size=size, bf16=arguments.bf16, compile=arguments.compile)
     return replace(settings, train=train)
 
 
@@ -158,12 +165,15 @@ def train(root: str, settings: Config, arguments: argparse.Namespace, rank: int 
 
     run(arguments.warmup)
     audio_s, spent, data = run(arguments.steps)
-    step_s = {"data": data / arguments.steps}
+    step, step_s = spent / arguments.steps, {"data": data / arguments.steps}
     if world == 1:
         step_s |= phases(lambda: run(2), device)
+        step_s["forward"] = step_s["text"] + step_s["decoder"]
+        step_s["waiting"] = max(0.0, step - step_s["forward"] - step_s["backward"] - step_s["optimizer"])
     return {
         "audio_s_per_s": round(audio_s / spent, 3), "step_s": {name: round(value, 4) for name, value in step_s.items()},
-        "peak_bytes": peak_bytes(device),
+        "wait_fraction": round(step_s.get("waiting", 0.0) / step, 4), "bf16": trainer.compute.bf16,
+        "peak_bytes": peak_bytes(device), "estimated_bytes": estimated_bytes(sections, info, device),
     }  # fmt: skip
 
 
@@ -181,6 +191,15 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def estimated_bytes(sections: Sections, info: DatasetInfo, device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    config, tokens = sections.train, len(info.phones) + 1
+    frames = config.window_frames + 2 * config.halo_frames
+    one = window_bytes(sections.model, tokens, frames, config.bf16 is not False)
+    return batch_bytes(config, parameters(sections.model, tokens), one)
 
 
 def matmul_flops(device: torch.device, bf16: bool) -> float:

@@ -35,7 +35,7 @@ from wg2.books.narrator import Narrator, Spoken
 from wg2.books.plan import Sentence, plan, refuse, unspeakable
 from wg2.books.readalong import write_epub, write_vtt
 from wg2.books.source import read_book
-from wg2.config import BookConfig, Config, load
+from wg2.config import BookConfig, Config, absolute, load
 from wg2.dataset.ledger import config_digest
 from wg2.errors import BookError, ConfigError
 from wg2.evaluation.recognisers import RecogniserChoice, announcement, choose
@@ -116,7 +116,7 @@ def run(config: Config) -> BookSummary:
         TrackingError: there is no such voice.
         StorageError: the book cannot be read, or the audio not be written.
     """
-    config = runtime.absolute(config)
+    config = absolute(config)
     settings = config.book
     book = _read(settings)
     voice = find_voice(settings.voice, config)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pipelines import prepare, runtime, synthesize, train
 from pipelines.train_record import TrainSummary
 from wg2 import storage
-from wg2.config import BUNDLED, Config, load
+from wg2.config import BUNDLED, Config, absolute, load
 from wg2.dataset.ledger import open_dataset
 from wg2.evaluation import collect
 from wg2.evaluation.quality import quality
@@ -40,7 +40,7 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
         Wg2Error: what the stages raise.
     """
-    start, config = time.monotonic(), runtime.absolute(config)
+    start, config = time.monotonic(), absolute(config)
     prepared = _stage("prepare", lambda: prepare.run(config))
     trained = _stage("train", lambda: train.run(config))
     system = ((f"{_BUNDLED}={_bundled_folder(config)}",),)

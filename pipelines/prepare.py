@@ -18,7 +18,7 @@ from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import runtime
 from wg2 import corpus, storage
-from wg2.config import Config, load
+from wg2.config import Config, absolute, load
 from wg2.dataset import acoustic_model, units
 from wg2.dataset.discovery import Work, discover
 from wg2.dataset.ledger import Description, Ledger, open_dataset
@@ -93,7 +93,7 @@ def run(config: Config) -> PrepareSummary:
         DatasetError: more was rejected than `prepare.max_reject_fraction`; what is good is kept.
         StorageError: the data set cannot be written.
     """
-    start, config = time.monotonic(), runtime.absolute(config)
+    start, config = time.monotonic(), absolute(config)
     hop, root = config.model.samples_per_frame, config.dataset_dir
     recipe = _with_model(Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout), config)
     ledger = Ledger(root, recipe.settings())

@@ -8,13 +8,9 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
-import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
@@ -22,10 +18,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's announ
 
 import ray
 from ray._private import ray_constants
-from tqdm import tqdm
 
-from wg2 import storage
-from wg2.config import BUNDLED, Config, MfaConfig
+from wg2 import progress
 from wg2.errors import Wg2Error
 
 if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
@@ -36,7 +30,6 @@ if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 """For a local Ray: between its processes travel names and summaries, not audio."""
-_STALL_S = 60.0
 _ray: Any = ray
 """Ray's functions without annotations."""
 
@@ -148,32 +141,6 @@ def quiet_data() -> None:
             handler.setLevel(logging.CRITICAL)
 
 
-def absolute(config: Config) -> Config:
-    """The configuration with every local path made absolute: workers have other working directories."""
-    corpus, text, prepare = config.corpus, config.text, config.prepare
-    root = corpus.root if corpus.root == BUNDLED else storage.absolute(corpus.root)
-    text = replace(text, lexicon=_path(text.lexicon), grammar_cache=_path(text.grammar_cache))
-    prepare = replace(prepare, textgrids=_path(prepare.textgrids), mfa=_absolute_mfa(prepare.mfa))
-    train = replace(config.train, init=_voice(config.train.init), cache_dir=_path(config.train.cache_dir))
-    return replace(config, dir=storage.absolute(config.dir), dataset=_path(config.dataset), text=text, prepare=prepare,
-                   corpus=replace(corpus, root=root), train=train)  # fmt: skip
-
-
-def _voice(voice: str) -> str:
-    """A voice's folder made absolute; a name in the registry stays, and that of the bundled voice."""
-    return voice if voice == BUNDLED or voice.startswith("models:/") else _path(voice)
-
-
-def _absolute_mfa(mfa: MfaConfig) -> MfaConfig:
-    """A model may be a name, which is no path."""
-    model = mfa.acoustic_model
-    return replace(mfa, acoustic_model=_path(model) if "/" in model or model.endswith(".zip") else model)
-
-
-def _path(uri: str) -> str:
-    return storage.absolute(uri) if uri else ""
-
-
 def main(job: Callable[[], Any]) -> None:
     """Run a job: what a user can mend comes as one line on stderr, and the exit code is 1.
 
@@ -221,60 +188,12 @@ def user_error(error: BaseException | None) -> Wg2Error | None:
     return next((found for candidate in wrapped if (found := user_error(candidate))), None)
 
 
-class Progress:
-    """One bar for a whole job; plain lines where there is no terminal. Says so when nothing happens for a minute.
+class Progress(progress.Progress):
+    """The progress of a job on Ray."""
 
-    Args:
-        label: name of the job.
-        unit: what is counted.
-        total: of all.
-        done: of those that an earlier run did.
-    """
-
-    def __init__(self, label: str, unit: str, total: int, done: int = 0) -> None:
-        self._label, self._unit, self._total = label, unit, total
-        self._done, self._start, self._first = done, time.monotonic(), done
-        self._last = self._start
-        self._bar = tqdm(total=total, initial=done, desc=label, unit=f" {unit}") if sys.stderr.isatty() else None
-        self._closed = threading.Event()
-        self._watch = threading.Thread(target=self._watch_for_stalls, daemon=True)
-
-    def __enter__(self) -> "Progress":
-        self._watch.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closed.set()
-        self._watch.join()
-        if self._bar is not None:
-            self._bar.close()
-
-    def advance(self, count: int, note: str) -> None:
-        """`count` more are done; `note` is shown beside them."""
-        self._done, self._last = self._done + count, time.monotonic()
-        if self._bar is not None:
-            self._bar.set_postfix_str(note)
-            self._bar.update(count)
-        else:
-            self._say(f"{self._done} of {self._total} {self._unit}, {note}, {self._eta()}")
-
-    def _eta(self) -> str:
-        elapsed = self._last - self._start
-        rest = elapsed / max(self._done - self._first, 1) * (self._total - self._done)
-        return f"{tqdm.format_interval(elapsed)} so far, {tqdm.format_interval(rest)} to go"
-
-    def _say(self, line: str) -> None:
-        print(f"{self._label}: {line}", file=sys.stderr, flush=True)
-
-    def _watch_for_stalls(self) -> None:
-        while not self._closed.wait(5):
-            silent = time.monotonic() - self._last
-            if silent > _STALL_S:
-                free, all_ = _ray.available_resources().get("CPU", 0), _ray.cluster_resources().get("CPU", 0)
-                self._say(f"nothing finished for {silent:.0f} s; {free:g} of {all_:g} CPUs are free")
-                self._last += _STALL_S
+    def _beside_a_stall(self) -> str:
+        free, all_ = _ray.available_resources().get("CPU", 0), _ray.cluster_resources().get("CPU", 0)
+        return f"; {free:g} of {all_:g} CPUs are free"
 
 
 def _session_folder() -> str:

@@ -17,7 +17,7 @@ from pipelines import promote, runtime, score
 from pipelines.speaking import speak_all
 from pipelines.voices import VoiceFiles, find_voice
 from wg2 import storage
-from wg2.config import Config, Durations, Sampler, SynthesizeConfig, load
+from wg2.config import Config, Durations, Sampler, SynthesizeConfig, absolute, load
 from wg2.dataset.ledger import open_dataset
 from wg2.errors import ConfigError, DatasetError, StorageError, TextError
 from wg2.evaluation import collect, evaluation_set
@@ -93,7 +93,7 @@ def run(config: Config) -> SynthesisSummary:
         TrackingError: there is no such voice.
         StorageError: the text cannot be read, or the audio not be written.
     """
-    config = runtime.absolute(config)
+    config = absolute(config)
     settings, folder = config.synthesize, config.synthesis_dir
     voice = find_voice(settings.voice, config)
     _check_steps(settings, voice)
@@ -205,7 +205,7 @@ def write_report(config: Config, summary: SynthesisSummary) -> None:
 
     The run in MLflow that made the voice keeps a copy.
     """
-    config, found = runtime.absolute(config), quality(summary.scores)
+    config, found = absolute(config), quality(summary.scores)
     rank = {name: place for place, (name, _) in enumerate(found.worst)}
     rows = sorted(summary.rows, key=lambda row: rank.get(row["utt_id"], len(rank)))
     try:
@@ -237,7 +237,7 @@ def evaluate(config: Config) -> SynthesisSummary:
     if summary.scores:
         write_report(config, summary)
     if config.synthesize.promote_if:
-        promote.run(runtime.absolute(config), summary.version, summary.rows)
+        promote.run(absolute(config), summary.version, summary.rows)
     return summary
 
 

@@ -21,15 +21,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines import runtime, sweep
 from pipelines.train_monitor import Monitor, node_metrics
-from pipelines.train_record import Job, TrainSummary, finish, recorded, tracked_run
+from pipelines.train_record import TrainSummary, finish, recorded, tracked_run
 from wg2 import checkpoint, storage
 from wg2.checkpoint import MetricRow, Mirror
-from wg2.config import Config, TrainConfig, load
-from wg2.dataset.ledger import open_dataset
+from wg2.config import Config, TrainConfig, absolute, load
 from wg2.errors import ConfigError, TrainingError
-from wg2.text.lexicon import read_user_file
-from wg2.tracking import Run, resolve_voice
-from wg2.training import check, check_memory, keep_init, open_session
+from wg2.tracking import Run
+from wg2.training import TrainJob, check_memory, open_job, open_session, prepare
 
 _SAY_EVERY_S = 1.0
 """How often worker 0 tells the driver where it is."""
@@ -49,43 +47,25 @@ def run(config: Config, parent: str = "") -> TrainSummary:
         TrainingError: too many non-finite steps, other settings than the checkpoint's, or workers lost too often.
         TrackingError: MLflow refused; the metrics are kept and go with the next run of the same command.
     """
-    config = runtime.absolute(config)
+    config = absolute(config)
     with checkpoint.working_folder(config.training_dir, "driver", config.train.cache_dir) as mirror:
         mirror.fetch()
-        lexicon = read_user_file(config.text.lexicon) if config.text.lexicon else ""
-        return _run(Job(config, open_dataset(config.dataset_dir), mirror.folder, parent, lexicon), mirror)
+        return _run(open_job(config, mirror.folder, parent), mirror)
 
 
-def _run(job: Job, mirror: Mirror) -> TrainSummary:
-    train = job.config.train
-    check(job.sections, job.config.audio, job.info, job.folder)
-    before = max(checkpoint.steps_done(job.folder), 0)
-    if train.init and before == 0:
-        _keep_init(job, mirror)
-    if before >= train.steps:
-        print(f"train: {before} of {train.steps} steps are done already", flush=True)
-        if summary := recorded(job, before):
-            return summary
+def _run(job: TrainJob, mirror: Mirror) -> TrainSummary:
+    before, steps = prepare(job, mirror), job.config.train.steps
+    if before >= steps and (summary := recorded(job, before)):
+        return summary
     with tracked_run(job) as tracked:
-        nodes = _train(job, mirror, tracked) if before < train.steps else ()
+        nodes = _train(job, mirror, tracked) if before < steps else ()
         mirror.fetch()
         summary = finish(job, tracked.result(), before, nodes)
         mirror.push()
     return summary
 
 
-def _keep_init(job: Job, mirror: Mirror) -> None:
-    """Fetch the voice to begin with, once: an alias may point at another one tomorrow."""
-    voice, kept = job.config.train.init, job.folder / "init"
-    source = kept if kept.exists() else resolve_voice(voice, job.config.tracking_uri)
-    lost = keep_init(job.sections, job.info, source, job.folder)
-    mirror.push()
-    print(f"train: begins with {voice}" + (f"; {len(lost)} parts begin at random:" if lost else ""), flush=True)
-    for line in lost:
-        print(f"train:   {line}", flush=True)
-
-
-def _train(job: Job, mirror: Mirror, tracked: "Future[Run]") -> tuple[str, ...]:
+def _train(job: TrainJob, mirror: Mirror, tracked: "Future[Run]") -> tuple[str, ...]:
     """Run the workers; the Ray nodes that they were on, by rank."""
     runtime.connect()
     _check_machine(job.config.train)
@@ -128,8 +108,8 @@ def _check_machine(config: TrainConfig) -> None:
         )
 
 
-def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
-    config, (files, place) = job.config.train, storage.filesystem(job.ray_dir)
+def _trainer(job: TrainJob, mailbox: Queue) -> TorchTrainer:
+    config, (files, place) = job.config.train, storage.filesystem(_ray_dir(job.config))
     return TorchTrainer(
         _worker,
         train_loop_config={"job": job, "mailbox": mailbox},
@@ -148,6 +128,11 @@ def _trainer(job: Job, mailbox: Queue) -> TorchTrainer:
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
+
+
+def _ray_dir(config: Config) -> str:
+    """Where Ray keeps what it knows of the training: beside a mirror's pushes, not among them."""
+    return config.training_dir if storage.is_local(config.dir) else storage.join(config.dir, "ray")
 
 
 def _workers(config: TrainConfig) -> int | tuple[int, int]:
@@ -182,7 +167,7 @@ def _last_line(error: BaseException) -> str:
 
 def _worker(settings: dict[str, Any]) -> Any:
     """One rank. What all ranks meet alike is returned as text, so that Ray does not try it again."""
-    job: Job = settings["job"]
+    job: TrainJob = settings["job"]
     mailbox: Queue = settings["mailbox"]
     logging.getLogger().setLevel(logging.WARNING)  # Ray prints each report
     context = ray.train.get_context()

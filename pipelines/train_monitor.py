@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import sys
 import threading
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +12,11 @@ from ray.exceptions import RayError
 from ray.util.queue import Empty, Queue
 
 from pipelines import runtime
-from pipelines.train_record import deliver
 from wg2 import checkpoint
 from wg2.checkpoint import MetricRow, Mirror
 from wg2.errors import StorageError, TrackingError
 from wg2.tracking import Run
-
-_SHOW_EVERY_S = 0.0 if sys.stderr.isatty() else 10.0
-"""A bar moves with every message; lines in a log would be too many."""
+from wg2.tracking.training import deliver
 
 
 class Monitor(threading.Thread):
@@ -41,7 +36,6 @@ class Monitor(threading.Thread):
         self.mirror, self.steps, self.mailbox, self.tracked = mirror, steps, mailbox, tracked
         self._nodes: dict[int, str] = {}
         self._system: dict[str, dict[str, float]] = {}
-        self.shown, self.note = 0.0, ""
         self.ended, self.warned, self.step = threading.Event(), False, max(checkpoint.steps_done(mirror.folder), 0)
 
     def __enter__(self) -> "Monitor":
@@ -84,10 +78,8 @@ class Monitor(threading.Thread):
             case (str(node), dict(values)):
                 self._system[node] = {**values}
             case (MetricRow() as row, bool(saved)):
-                if saved or time.monotonic() - self.shown > _SHOW_EVERY_S:
-                    self.note = _note(row) or self.note  # most rows of a GPU's are without their losses
-                    progress.advance(max(row.step - self.step, 0), self.note)
-                    self.step, self.shown = max(self.step, row.step), time.monotonic()
+                progress.reach(row.step, row.note, now=saved)
+                self.step = max(self.step, row.step)
                 if saved:
                     self._deliver()
 
@@ -131,8 +123,3 @@ def _memory_kb() -> dict[str, int]:
     path = Path("/proc/meminfo")
     lines = path.read_text().splitlines() if path.exists() else []
     return {line.partition(":")[0]: int(line.split()[1]) for line in lines}
-
-
-def _note(row: MetricRow) -> str:
-    names = {"loss/noise": "loss", "loss/spectral": "loss", "val/noise": "val", "throughput/audio_s_per_s": "audio s/s"}
-    return ", ".join(f"{short} {row.values[name]:.3g}" for name, short in names.items() if name in row.values)

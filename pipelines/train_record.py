@@ -1,21 +1,18 @@
 """What a training leaves behind: its MLflow run, the registered voice, and train.json."""
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from wg2 import checkpoint, storage
 from wg2.checkpoint import MetricRow
-from wg2.config import Config
-from wg2.dataset.ledger import DatasetInfo
 from wg2.errors import TrackingError
-from wg2.tracking import MODEL_SCHEME, Run, git_commit, register, resolve_voice
-from wg2.training import Sections
+from wg2.tracking import MODEL_SCHEME, Run, resolve_voice
+from wg2.tracking.training import TrackingFacts, conclude, deliver, open_run, tracking_facts
+from wg2.training.job import TrainJob
 
 
 @dataclass(frozen=True)
@@ -47,45 +44,8 @@ class TrainSummary:
     history: tuple[MetricRow, ...] = ()
 
 
-@dataclass(frozen=True)
-class Job:
-    """What the driver and the workers know.
-
-    Attributes:
-        config: of the training.
-        info: its data set.
-        folder: where the driver has it on a local disk.
-        parent: MLflow run of the sweep that it is part of; '': none.
-        lexicon: what is in the user's lexicon: only the driver is sure to have the file.
-    """
-
-    config: Config
-    info: DatasetInfo
-    folder: Path
-    parent: str = ""
-    lexicon: str = ""
-
-    @property
-    def sections(self) -> Sections:
-        """What training obeys."""
-        config = self.config
-        return Sections(config.train, config.model, config.diffusion, config.text, self.lexicon)
-
-    @property
-    def ray_dir(self) -> str:
-        """Where Ray keeps what it knows of the training: beside a mirror's pushes, not among them."""
-        config = self.config
-        return config.training_dir if storage.is_local(config.dir) else storage.join(config.dir, "ray")
-
-    @property
-    def run_key(self) -> str:
-        """What makes this training one MLflow run: its folder, its settings and its data."""
-        facts = {"folder": self.config.training_dir, "settings": self.sections.fixed(), "dataset": self.info.identity}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
 @contextlib.contextmanager
-def tracked_run(job: Job) -> "Iterator[Future[Run]]":
+def tracked_run(job: TrainJob) -> "Iterator[Future[Run]]":
     """Open the MLflow run beside the start of Ray: a new SQLite file takes ten seconds. A failure is told to it too."""
     with ThreadPoolExecutor(1) as pool:
         tracked = pool.submit(_open_run, job)
@@ -99,38 +59,16 @@ def tracked_run(job: Job) -> "Iterator[Future[Run]]":
             raise
 
 
-def deliver(run: Run, folder: Path) -> None:
-    """Hand what a training has saved to its MLflow run, as far as that does not have it.
-
-    Args:
-        run: the MLflow run.
-        folder: of the training.
-    Raises:
-        TrackingError: the server cannot be reached or refuses.
-    """
-    run.deliver(checkpoint.saved_history(folder))
-    run.deliver_samples(folder / "samples", checkpoint.steps_done(folder))
+def _open_run(job: TrainJob) -> Run:
+    return open_run(_facts(job))
 
 
-def _open_run(job: Job) -> Run:
-    config, info = job.config, job.info
-    sections = {name: asdict(getattr(config, name)) for name in ("audio", "text", "model", "diffusion", "train")}
-    tags = {
-        "wg2.dataset": info.identity,
-        "wg2.dataset.config_hash": info.config_hash,
-        "wg2.dataset.utterances": str(info.num_utterances),
-        "wg2.dataset.hours": f"{info.hours:.4f}",
-        "mlflow.source.name": "pipelines/train.py",
-        "mlflow.source.git.commit": git_commit(),
-    }
-    run = Run.start_or_resume(config.tracking_uri, config.tracking.experiment, job.run_key, sections, tags, job.parent)
-    size = {"utterances": info.num_utterances, "hours": info.hours}
-    run.log_dataset(Path(info.root).name, info.identity, info.root, size)
-    run.log_text(json.dumps(asdict(config), indent=1), "config.json")
-    return run
+def _facts(job: TrainJob) -> TrackingFacts:
+    config = job.config
+    return tracking_facts(config, job.info, config.tracking_uri, job.run_key, "pipelines/train.py", job.parent)
 
 
-def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSummary:
+def finish(job: TrainJob, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSummary:
     """Deliver, register, record. All of it may be done again.
 
     Args:
@@ -140,11 +78,8 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
         nodes: Ray nodes of the ranks; none when it did not train.
     """
     history = checkpoint.saved_history(job.folder)
-    deliver(run, job.folder)
-    run.log_artifact(job.folder / "history.jsonl")
+    version = conclude(_facts(job), run, job.folder)
     best, name = job.folder / "best", job.config.tracking.model_name
-    version = register(run, best, name, job.config.tracking.alias)
-    run.finish()
     losses = [row.values["val/noise"] for row in history if "val/noise" in row.values]
     steps, nodes = checkpoint.steps_done(job.folder), nodes or tuple(_record(job).get("nodes", ()))
     voice = str(best) if storage.is_local(job.config.dir) else f"{MODEL_SCHEME}{name}/{version}"
@@ -157,7 +92,7 @@ def finish(job: Job, run: Run, before: int, nodes: tuple[str, ...]) -> TrainSumm
     return replace(summary, history=tuple(history))
 
 
-def recorded(job: Job, before: int) -> TrainSummary | None:
+def recorded(job: TrainJob, before: int) -> TrainSummary | None:
     """What an earlier job recorded, if it came to its end and the registry still has its version.
 
     Args:
@@ -175,6 +110,6 @@ def recorded(job: Job, before: int) -> TrainSummary | None:
     return TrainSummary(**record, history=tuple(checkpoint.saved_history(job.folder)))
 
 
-def _record(job: Job) -> dict[str, Any]:
+def _record(job: TrainJob) -> dict[str, Any]:
     path = job.folder / "train.json"
     return dict(json.loads(path.read_bytes())) if path.exists() else {}

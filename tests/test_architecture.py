@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = (
     "__main__", "training", "books", "tuning", "synthesis", "evaluation", "tracking", "checkpoint", "model",
-    "diffusion", "dataset", "alignment", "corpus", "text", "audio", "config", "storage", "bundled", "errors",
+    "diffusion", "dataset", "alignment", "corpus", "text", "audio", "config", "storage", "progress", "bundled",
+    "errors",
 )  # fmt: skip
 """The rooms of wg2 from the top floor down: a room imports only rooms below it, or itself."""
 

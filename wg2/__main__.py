@@ -2,6 +2,8 @@
 
 python -m wg2 say "Two birds sat on a wire." -o birds.wav
 python -m wg2 say "Two birds sat on a wire." --voice models:/wg2-demo@champion -o birds.wav
+python -m wg2 train --config configs/fast.toml
+python -m wg2 track runs/fast
 python -m wg2 describe --config configs/paper-base.toml
 python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
@@ -29,20 +31,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one word; a `Wg2Error` becomes one line on stderr and the exit code 1."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.run is not _describe:
+    if rest and arguments.run not in (_describe, _train):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        arguments.run(arguments, rest)
+        return int(arguments.run(arguments, rest) or 0)
     except Wg2Error as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m wg2", description="WaveGrad 2 text-to-speech.")
     words = parser.add_subparsers(required=True, metavar="WORD")
     _add_say(words)
+    train = words.add_parser("train", help="train a voice in this process, on a GPU or a CPU; resumes")
+    train.epilog = "--config FILE and any flag of the jobs (--train.steps 1000) are understood."
+    train.set_defaults(run=_train)
+    track = words.add_parser("track", help="tell MLflow of what `train` did, and register the voice")
+    track.add_argument("folder", metavar="RUN", help="the training's --dir")
+    track.add_argument("--tracking", default="", metavar="URI", help="MLflow [what the training's tracking.uri says]")
+    track.set_defaults(run=_track)
     describe = words.add_parser(
         "describe", help="the model of a configuration: size, cost and memory by parts, receptive field"
     )
@@ -110,6 +118,19 @@ def _say(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     speech = voice.say(arguments.text, arguments.steps, arguments.seed, arguments.pace, sampler=arguments.sampler)
     speech.save(arguments.output)
     print(f"{arguments.output}: {speech.seconds:.2f} s at {speech.sampling_rate} Hz, {arguments.steps} steps")
+
+
+def _train(_: argparse.Namespace, rest: Sequence[str]) -> int:
+    from wg2.config import load
+    from wg2.training.command import train
+
+    return train(load(rest))
+
+
+def _track(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.tracking.training import track
+
+    print(track(arguments.folder, arguments.tracking))
 
 
 def _describe(arguments: argparse.Namespace, rest: Sequence[str]) -> None:

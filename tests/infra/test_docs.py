@@ -69,7 +69,8 @@ def test_ray_and_the_job_take_the_flags_of_the_pages(words: list[str]):
 def test_the_command_line_takes_the_words_of_the_pages(words: list[str]):
     arguments, rest = command_line._parser().parse_known_args(words[3:])
     assert callable(arguments.run)
-    assert not rest or words[3] == "describe"
+    assert not rest or words[3] in ("describe", "train")
+    load([str(ROOT / word) if word.startswith("configs/") else word for word in rest])
 
 
 def test_there_are_commands_of_each_kind():

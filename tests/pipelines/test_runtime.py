@@ -10,7 +10,7 @@ import ray
 from ray.train import ControllerError, WorkerGroupError
 
 from pipelines import runtime
-from wg2.config import Config, PrepareConfig, TextConfig, load
+from wg2.config import Config, PrepareConfig, TextConfig, absolute, load
 from wg2.errors import CorpusError, StorageError
 
 
@@ -55,13 +55,13 @@ def test_preparing_imports_no_torch_in_the_driver():
 def test_paths_become_absolute_and_uris_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     config = load(["--dir", "runs/x", "--text.lexicon", "my.dict", "--prepare.textgrids", "s3://b/grids"])
-    absolute = runtime.absolute(config)
-    assert absolute.dataset_dir == f"{tmp_path}/runs/x/dataset"
-    assert (absolute.corpus.root, absolute.train.init) == ("bundled", "bundled")
-    assert absolute.text.lexicon == f"{tmp_path}/my.dict"
-    assert absolute.prepare.textgrids == "s3://b/grids"
-    assert runtime.absolute(absolute) == absolute
-    assert runtime.absolute(replace(Config(), text=TextConfig(), prepare=PrepareConfig())).text.lexicon == ""
+    made = absolute(config)
+    assert made.dataset_dir == f"{tmp_path}/runs/x/dataset"
+    assert (made.corpus.root, made.train.init) == ("bundled", "bundled")
+    assert made.text.lexicon == f"{tmp_path}/my.dict"
+    assert made.prepare.textgrids == "s3://b/grids"
+    assert absolute(made) == made
+    assert absolute(replace(Config(), text=TextConfig(), prepare=PrepareConfig())).text.lexicon == ""
 
 
 WANTED = StorageError("s3://b/x: cannot write")

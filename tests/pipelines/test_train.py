@@ -17,6 +17,8 @@ from wg2.config import Config
 from wg2.errors import ConfigError, DatasetError, TrackingError, TrainingError
 from wg2.tracking import resolve_voice
 from wg2.tracking.client import open_client
+from wg2.tracking.training import track
+from wg2.training import command
 
 pytestmark = pytest.mark.ray
 
@@ -87,6 +89,16 @@ def test_a_second_run_does_nothing_and_says_so(whole: job.TrainSummary, capsys: 
     assert again == replace(whole, resumed_at=12)
     assert "12 of 12 steps are done already" in capsys.readouterr().out
     assert contents(folder) == before
+
+
+def test_the_job_finishes_what_the_command_trained_as_the_same_run(tmp_path: Path):
+    """No step is left to make, so Ray is not started."""
+    config = prepared(tmp_path, steps=4)
+    assert command.train(config) == 0
+    track(str(tmp_path))
+    summary = job.run(config)
+    assert (summary.steps, summary.resumed_at, summary.version) == (4, 4, 1)
+    assert steps_in_mlflow(tmp_path) == [1, 2, 3, 4]  # of the one run that there is
 
 
 def test_a_lost_registry_is_made_again_from_what_is_on_the_disk(whole: job.TrainSummary):

@@ -40,7 +40,7 @@ def held_out(trainer: Trainer) -> UtteranceIndex:
 
 def loss(trainer: Trainer, batch: Batch, token_ids: torch.Tensor) -> float:
     """At one noise level, with the batch's audio and other tokens."""
-    eps = torch.stack([gaussian(row, 0, 0, batch.waveform.shape[1]) for row in range(len(batch.utt_ids))])
+    eps = gaussian(torch.arange(len(batch.utt_ids)), 0, batch.waveform.shape[1])
     levels = torch.full((len(batch.utt_ids),), LEVEL)
     with torch.inference_mode():
         prediction = trainer.averaged(
@@ -78,6 +78,6 @@ def test_what_is_spoken_has_the_pitches_that_are_written(trainer: Trainer, held_
 def test_the_ear_of_this_test_hears_noise_as_noise(held_out: UtteranceIndex):
     """It cannot pass by listening kindly: noise alone sounds none of the five pitches most of the time."""
     durations = tuple(held_out.row(0)["durations"])
-    noise = gaussian(0, 0, 0, sum(durations) * tone_language.HOP).numpy()
+    noise = gaussian(torch.zeros(1, dtype=torch.int64), 0, sum(durations) * tone_language.HOP)[0].numpy()
     names = tone_language.heard(noise, durations)
     assert names.count("noise") > 0.5 * len(names)

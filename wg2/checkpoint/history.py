@@ -10,6 +10,8 @@ from wg2 import storage
 from wg2.checkpoint.states import latest_state, step_of
 from wg2.errors import CheckpointError
 
+_SHOWN = {"loss/noise": "loss", "loss/spectral": "loss", "val/noise": "val", "throughput/audio_s_per_s": "audio s/s"}
+
 
 @dataclass(frozen=True)
 class MetricRow:
@@ -24,6 +26,11 @@ class MetricRow:
     step: int
     timestamp_ms: int
     values: Mapping[str, float]
+
+    @property
+    def note(self) -> str:
+        """What a person follows of it: losses and speed."""
+        return ", ".join(f"{short} {self.values[name]:.3g}" for name, short in _SHOWN.items() if name in self.values)
 
 
 def append_history(path: str | Path, rows: Sequence[MetricRow]) -> None:

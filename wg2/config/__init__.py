@@ -19,6 +19,7 @@ from wg2.config.model import (
     WaveGradConfig,
 )
 from wg2.config.parse import load
+from wg2.config.paths import absolute
 from wg2.config.speaking import BookConfig, Durations, Sampler, SynthesizeConfig
 from wg2.config.training import AugmentConfig, TrackingConfig, TrainConfig
 from wg2.config.tree import Config, digest
@@ -45,6 +46,7 @@ __all__ = [
     "TrackingConfig",
     "TrainConfig",
     "WaveGradConfig",
+    "absolute",
     "digest",
     "load",
 ]

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from wg2.config.tree import Config
 from wg2.errors import ConfigError
 
@@ -71,6 +69,8 @@ def _words(value: Any) -> list[str]:
 
 def _parse(arguments: list[str], path: str) -> Config:
     """Let tyro parse; its boxed complaint becomes one line."""
+    import tyro  # settings that are made in Python need none
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Literal
 
-from tyro.conf import UseAppendAction, arg
-
+from wg2.config.flags import APPENDS, alias
 from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
 
@@ -50,10 +49,10 @@ class SynthesizeConfig:
     """Speed: 2.0 speaks twice as fast."""
     metrics: bool = False
     """Score what was spoken and the recordings, and write a report beside the audio."""
-    system: Annotated[tuple[tuple[str, ...], ...], UseAppendAction, arg(aliases=("--system",))] = ()
+    system: Annotated[tuple[tuple[str, ...], ...], APPENDS, alias("--system")] = ()
     """Other systems to compare with: NAME=FOLDER, where FOLDER has ID.wav or ID.flac of the same sentences; several
     after one another, or each with a flag of its own."""
-    promote_if: Annotated[str, arg(aliases=("--promote-if",))] = ""
+    promote_if: Annotated[str, alias("--promote-if")] = ""
     """When a registered voice becomes the champion, e.g. "wer<=1.1*champion and dnsmos>=champion-0.05"."""
 
     @property
@@ -97,7 +96,7 @@ class SynthesizeConfig:
 class BookConfig:
     """How a whole book is spoken."""
 
-    source: Annotated[str, arg(aliases=("--book",))] = ""
+    source: Annotated[str, alias("--book")] = ""
     """The book: an EPUB or a plain text file (UTF-8)."""
     voice: str = ""
     """A voice folder, models:/NAME@ALIAS or bundled; default: this configuration's champion, bundled without one."""
@@ -119,7 +118,7 @@ class BookConfig:
     """Sentences in a unit of work: what a killed job loses at most, for each actor."""
     max_characters: int = 400
     """A longer sentence is cut at its marks, or between words."""
-    on_unspeakable: Annotated[Literal["fail", "skip"], arg(aliases=("--on-unspeakable",))] = "fail"
+    on_unspeakable: Annotated[Literal["fail", "skip"], alias("--on-unspeakable")] = "fail"
     """A sentence that cannot be spoken (another script) has the book refused, with a list, or is left out."""
     attempts: int = 3
     """How often a sentence is spoken, with another seed each, until the recogniser understands it; 0 does not check."""

@@ -8,7 +8,6 @@ Source: WaveGrad (Chen et al., 2020), section 3 and algorithm 1; WaveGrad 2 (Che
 import torch
 from torch import Tensor
 
-from wg2.diffusion.schedule import Schedule
 from wg2.errors import ShapeError
 
 
@@ -38,20 +37,19 @@ def noise_scale(noise_level: Tensor) -> Tensor:
     return ((1.0 - noise_level) * (1.0 + noise_level)).clamp_min(0.0).sqrt()
 
 
-def sample_noise_level(schedule: Schedule, batch_size: int, generator: torch.Generator) -> Tensor:
+def sample_noise_level(levels: Tensor, uniform: Tensor) -> Tensor:
     """Draw noise levels as WaveGrad does: a segment uniformly, then uniformly between its two levels.
 
     Args:
-        schedule: the training schedule; its segments lie between neighbouring levels, the first between 1 and level 1.
-        batch_size: B.
-        generator: on the CPU.
+        levels: those of the training schedule (`Schedule.noise_levels`); segments lie between neighbours, the first
+            between 1 and level 1.
+        uniform: random numbers in [0, 1), [B], float64, on the levels' device.
     Returns:
-        sqrt of alpha bar, [B], float32, within the schedule's levels.
+        sqrt of alpha bar, [B], float32, within the levels.
     """
-    levels = schedule.noise_levels
-    segment = torch.randint(schedule.num_steps, (batch_size,), generator=generator)
-    position = torch.rand(batch_size, dtype=torch.float64, generator=generator)
-    return torch.lerp(levels[segment + 1], levels[segment], position).float()
+    position = uniform * (len(levels) - 1)
+    segment = position.long()
+    return torch.lerp(levels[segment], levels[segment + 1], position - segment).float()
 
 
 def noise_loss(eps: Tensor, eps_hat: Tensor, sample_mask: Tensor | None = None) -> Tensor:

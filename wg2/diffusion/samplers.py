@@ -10,7 +10,6 @@ from typing import get_args
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from wg2.config import Sampler
 from wg2.diffusion.noise import NoiseFn
@@ -30,7 +29,6 @@ def sample(
     *,
     sampler: Sampler = "ddpm",
     eta: float = 0.0,
-    progress: bool = False,
     clamp: bool = True,
 ) -> Tensor:
     """Denoise step by step, each with one evaluation of the model.
@@ -42,7 +40,6 @@ def sample(
         schedule: the steps.
         sampler: the rule of a step.
         eta: DDIM's share of fresh noise: 0 none, 1 as much as DDPM.
-        progress: show a bar.
         clamp: cut the result (not what lies before it) to [-1, 1], the range of a waveform.
     Returns:
         The waveform, [B, S].
@@ -51,9 +48,7 @@ def sample(
     """
     start = noise(schedule.num_steps)
     with torch.inference_mode():
-        states = _states(denoise, noise, schedule, sampler, eta, start)
-        bar = tqdm(states, desc="denoise", unit="step", total=schedule.num_steps, disable=not progress, leave=False)
-        y = _last(bar, start)
+        y = _last(_states(denoise, noise, schedule, sampler, eta, start), start)
     return y.clamp(-1.0, 1.0) if clamp else y
 
 

@@ -59,20 +59,17 @@ def unknown_deviation(log_spectrum: Tensor, noise_level: Tensor, energy: Tensor)
     return deviation
 
 
-def sample_log_normal_level(
-    schedule: Schedule, batch_size: int, generator: torch.Generator, mean: float, std: float
-) -> Tensor:
+def sample_log_normal_level(schedule: Schedule, normal: Tensor, mean: float, std: float) -> Tensor:
     """Draw noise levels whose log SNR is normally distributed (EDM, Karras et al., 2022, section 5).
 
     Args:
         schedule: the training schedule; draws beyond its levels are moved to the nearest.
-        batch_size: B.
-        generator: on the CPU.
+        normal: standard normal random numbers, [B].
         mean: of log(a / s), half the log SNR.
         std: its standard deviation.
     Returns:
         sqrt of alpha bar, [B], float32, within the schedule's levels.
     """
-    log_ratio = mean + std * torch.randn(batch_size, dtype=torch.float64, generator=generator)
+    log_ratio = mean + std * normal.double()
     levels = torch.sigmoid(2 * log_ratio).sqrt()
     return levels.clamp(schedule.terminal_level, schedule.first_level).float()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wg2.config import Sampler
-from wg2.diffusion.noise import gaussian
+from wg2.diffusion.noise import batch_noise
 from wg2.diffusion.samplers import sample
 from wg2.diffusion.schedule import Schedule
 from wg2.model.chunks import ChunkedDecoder
@@ -74,10 +74,8 @@ def decode(model: WaveGrad2, batch: Sequence[Prepared], manner: Manner) -> Tenso
     f0 = model.predict_f0(features)
     decoder = ChunkedDecoder(model.decoder, features, mask, f0, manner.chunk_frames)
 
-    def noise(step: int) -> Tensor:
-        hop = model.samples_per_frame
-        rows = [gaussian(row.sentence.seed, step, row.sentence.start, hop * row.num_frames) for row in batch]
-        return padded(rows).to(device)
+    seeds = torch.tensor([row.sentence.seed for row in batch], device=device)
+    noise = batch_noise(seeds, features.shape[1] * model.samples_per_frame, [row.sentence.start for row in batch])
 
     def denoise(noisy: Tensor, noise_level: Tensor) -> Tensor:
         return within_range(decoder(noisy, noise_level), noisy, noise_level[:, None])

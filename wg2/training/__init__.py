@@ -20,11 +20,17 @@ exception: their masks are drawn for a worker's whole share, so they depend on (
     update.py      clipping, Adam and the moving average, decided on the device
     session.py     `Session`: the loop in its folder
     checks.py      `check`: what must fit before the first step; `keep_init`: the voice that a training begins with
+    job.py         `TrainJob`: a training as its configuration asks for it, up to the first step
+    command.py     `python -m wg2 train`
 """
 
 from wg2.training.checks import check, check_memory, keep_init
+from wg2.training.job import TrainJob, open_job, prepare
 from wg2.training.session import Session, open_session
 from wg2.training.settings import Sections
 from wg2.training.trainer import Trainer
 
-__all__ = ["Sections", "Session", "Trainer", "check", "check_memory", "keep_init", "open_session"]
+__all__ = [
+    "Sections", "Session", "TrainJob", "Trainer", "check", "check_memory", "keep_init", "open_job", "open_session",
+    "prepare",
+]  # fmt: skip

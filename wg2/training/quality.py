@@ -5,14 +5,12 @@ distance from the recording is taken (`wg2.evaluation.spectral`, dB, less is bet
 a mean over noise levels, most of which are about what is not heard. Shapes: B windows, S samples.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from wg2.config import DiffusionConfig
 from wg2.dataset.loader import Batch
-from wg2.diffusion.noise import gaussian
+from wg2.diffusion.noise import batch_noise
 from wg2.diffusion.samplers import sample
 from wg2.diffusion.schedule import Schedule, inference_schedule
 from wg2.evaluation.spectral import spectral_distance
@@ -36,7 +34,7 @@ def distances(
         sampling_rate: Hz.
         first: place of the batch's first window among all, which decides the noise.
     """
-    spoken = speak(model, batch, inference_schedule(steps, diffusion), range(first, first + len(batch.utt_ids)))
+    spoken = speak(model, batch, inference_schedule(steps, diffusion), first)
     hop, measured = model.samples_per_frame, []
     for row in range(len(batch.utt_ids)):
         start = int(batch.scored_start[row]) * hop
@@ -47,9 +45,9 @@ def distances(
 
 
 @torch.inference_mode()
-def speak(model: WaveGrad2, batch: Batch, schedule: Schedule, seeds: Iterable[int]) -> Tensor:
-    """The windows of a batch as the model speaks them with the true durations, [B, S]."""
-    device, length, seeds = batch.waveform.device, batch.waveform.shape[1], tuple(seeds)
+def speak(model: WaveGrad2, batch: Batch, schedule: Schedule, first: int) -> Tensor:
+    """The windows of a batch, the first of which is window `first`, with the true durations, [B, S]."""
+    device, (size, length) = batch.waveform.device, batch.waveform.shape
     hidden = model.encode(batch.token_ids, batch.token_mask)
     frames = length // model.samples_per_frame
     features, mask = model.upsample(hidden, batch.durations, batch.token_mask, batch.window_start, frames)
@@ -57,10 +55,8 @@ def speak(model: WaveGrad2, batch: Batch, schedule: Schedule, seeds: Iterable[in
     f0 = model.predict_f0(features) if batch.f0 is None or model.pitch is None else batch.f0
     cache = model.decoder.condition(features, None if bool(mask.all()) else mask, f0)
 
-    def noise(step: int) -> Tensor:
-        return torch.stack([gaussian(_SEED + seed, step, 0, length) for seed in seeds]).to(device)
-
     def denoise(noisy: Tensor, noise_level: Tensor) -> Tensor:
         return within_range(model.decoder.denoise(noisy, noise_level, cache), noisy, noise_level[:, None])
 
-    return sample(denoise, noise, schedule)
+    seeds = torch.arange(size, device=device) + (_SEED + first)
+    return sample(denoise, batch_noise(seeds, length), schedule)

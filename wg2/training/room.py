@@ -73,14 +73,27 @@ def check_gpu(config: TrainConfig, count: int, window_bytes: int, free: int) -> 
     Raises:
         ConfigError: the batch does not fit.
     """
-    share = math.ceil(config.batch_size / _fewest(config) / config.accumulate)
-    resident = count * (_RESIDENT if config.bf16 is False else _RESIDENT + _CAST)
-    wanted = resident + share * window_bytes
-    fits = max(0, int(((1 - _SPARE) * free - resident) // window_bytes))
+    share, wanted = _share(config), batch_bytes(config, count, window_bytes)
+    fits = max(0, int(((1 - _SPARE) * free - _resident(config, count)) // window_bytes))
     line = f"{share} windows of {config.window_frames} frames at once want {wanted / 1e9:.1f} GB of a GPU"
     if wanted > free:
         raise ConfigError(f"train.batch_size: {line}, it has {free / 1e9:.1f} GB free; {_suggestion(config, fits)}")
     return f"{line}, {free / 1e9:.1f} GB are free, about {fits} windows fit"
+
+
+def batch_bytes(config: TrainConfig, count: int, window_bytes: int) -> int:
+    """What a step of a worker wants of its GPU, bytes; arguments as for `check_gpu`."""
+    return _resident(config, count) + _share(config) * window_bytes
+
+
+def _resident(config: TrainConfig, count: int) -> int:
+    """Bytes of weights, averages and moments."""
+    return count * (_RESIDENT if config.bf16 is False else _RESIDENT + _CAST)
+
+
+def _share(config: TrainConfig) -> int:
+    """Windows that a worker computes at once."""
+    return math.ceil(config.batch_size / _fewest(config) / config.accumulate)
 
 
 def _suggestion(config: TrainConfig, fits: int) -> str:

@@ -5,6 +5,8 @@
                          NAME-spectrograms.png  the recording above what was spoken
                          NAME-durations.png     where the phones start, as recorded and as predicted
 
+Without matplotlib they are not drawn.
+
 B: windows, N: tokens, S: samples.
 """
 
@@ -16,7 +18,6 @@ from wg2 import audio, storage
 from wg2.checkpoint import VoiceInfo
 from wg2.dataset.loader import Batch
 from wg2.diffusion.schedule import inference_schedule
-from wg2.evaluation.pictures import durations_png, pair_png
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.training.quality import speak
 
@@ -36,13 +37,17 @@ def write_samples(model: WaveGrad2, info: VoiceInfo, batch: Batch, steps: int, f
     Raises:
         StorageError: the disk is full, or the place is not writable.
     """
-    spoken = speak(model, batch, inference_schedule(steps, info.diffusion), range(len(batch.utt_ids)))
+    spoken = speak(model, batch, inference_schedule(steps, info.diffusion), first=0)
     for row, name in enumerate(batch.utt_ids):
         place = f"{folder}/step-{info.step:08d}/{name}"
         length = int(batch.window_frames[row]) * info.samples_per_frame
         recording, speech = (waves[row, :length].float().cpu().numpy() for waves in (batch.waveform, spoken))
         audio.write(f"{place}-recording.flac", recording, info.sampling_rate)
         audio.write(f"{place}.flac", speech, info.sampling_rate)
+        try:
+            from wg2.evaluation.pictures import pair_png
+        except ModuleNotFoundError:
+            continue
         storage.write_bytes(f"{place}-spectrograms.png", pair_png(recording, speech, info.sampling_rate))
         storage.write_bytes(f"{place}-durations.png", _alignment(model, info, batch.part(slice(row, row + 1))))
 
@@ -50,6 +55,8 @@ def write_samples(model: WaveGrad2, info: VoiceInfo, batch: Batch, steps: int, f
 @torch.inference_mode()
 def _alignment(model: WaveGrad2, info: VoiceInfo, one: Batch) -> bytes:
     """The picture of an utterance's durations."""
+    from wg2.evaluation.pictures import durations_png
+
     hidden = model.encode(one.token_ids, one.token_mask)
     log_durations = model.predict_durations(hidden, one.token_mask)
     said = model.durations_from_log(log_durations, one.token_mask, smearing=info.duration_smearing)

@@ -67,10 +67,11 @@ class Session:
             samples: the held-out windows that are kept to be heard.
             folder: of this training; worker 0 writes in it.
             report: told each step's row.
-            leaving: asked every `log_every` steps; at its first yes the state is saved at once.
+            leaving: asked every `ask_every` (`log_every`) steps; at its first yes the state is saved at once.
             saved: worker 0 calls it when a state is in `folder`, beside the steps that follow.
         """
         self.leaving, self.warned, self.saved = leaving, False, saved
+        self.ask_every = trainer.config.log_every  # steps: of several workers each question is a barrier
         self.background = Background()
         self.trainer, self.batches, self.folder, self.report = trainer, batches, folder, report
         self.held_out, self.spoken, self.samples = held_out, spoken, samples
@@ -154,7 +155,7 @@ class Session:
 
     def _hurries(self) -> bool:
         """Whether to save out of turn: once, when a machine is about to go."""
-        if self.warned or self.trainer.step % self.trainer.config.log_every:
+        if self.warned or self.trainer.step % self.ask_every:
             return False
         self.warned = self.leaving()
         return self.warned

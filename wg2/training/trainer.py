@@ -21,7 +21,7 @@ from wg2.checkpoint import VoiceInfo
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
 from wg2.dataset.plan import share_of
-from wg2.diffusion.noise import gaussian
+from wg2.diffusion.noise import gaussian, uniform
 from wg2.diffusion.objective import duration_loss, q_sample, sample_noise_level
 from wg2.diffusion.schedule import scheduled_levels, training_schedule
 from wg2.diffusion.spectral import sample_log_normal_level
@@ -80,6 +80,7 @@ class Trainer:
         self.sections, self.config, self.info = sections, sections.train, info
         self.rank, self.world_size, self.device = rank, world_size, torch.device(device)
         self.schedule = training_schedule(sections.diffusion)
+        self.levels = self.schedule.noise_levels.to(device)
         self.model = WaveGrad2(sections.model, len(info.phones) + 1, info.sampling_rate).to(device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         if world_size > 1:
@@ -268,7 +269,7 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(_mix(self.config.seed, _DROPOUT, self.step, self.rank))
-        with record_function("wg2.forward"), self._autocast():
+        with record_function("wg2.text"), self._autocast():
             lengths = _lengths(batch)
             hidden = self.model.encode(batch.token_ids, batch.token_mask, lengths)
             log_durations = self.model.predict_durations(hidden, batch.token_mask, lengths).float()
@@ -321,7 +322,7 @@ class Trainer:
         for first in range(0, len(levels), self._part):
             rows = slice(first, first + self._part)
             part = batch.part(rows)
-            with record_function("wg2.forward"):
+            with record_function("wg2.decoder"):
                 with self._autocast():
                     prediction = self.model.windows(
                         hidden[rows], part.durations, part.token_mask, noisy[rows], levels[rows], part.window_start,
@@ -343,23 +344,19 @@ class Trainer:
 
     def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise levels [B] and noise [B, S], by each window's place in the whole batch."""
-        generator = torch.Generator().manual_seed(_mix(self.config.seed, _LEVELS, self.step))
-        levels = self._levels(generator)
-        places = self._places
-        length = batch.waveform.shape[1]
-        rows = [gaussian(_mix(self.config.seed, _NOISE, place), self.step, 0, length) for place in places]
-        return levels[places.start : places.stop].to(self.device), torch.stack(rows).to(self.device)
+        places, first = self._places, _mix(self.config.seed, _NOISE) >> 1
+        seeds = torch.arange(places.start, places.stop, device=self.device) + first
+        return self._levels()[places.start : places.stop], gaussian(seeds, self.step, batch.waveform.shape[1])
 
-    def _levels(self, generator: torch.Generator) -> Tensor:
+    def _levels(self) -> Tensor:
         """Noise levels of the whole batch, by the law that was chosen."""
-        config = self.config
+        config, seed = self.config, _mix(self.config.seed, _LEVELS)
         if config.noise_levels == "wavegrad":
-            return sample_noise_level(self.schedule, config.batch_size, generator)
+            return sample_noise_level(self.levels, uniform(seed, self.step, config.batch_size, self.device))
         if config.noise_levels == "schedules":
-            draws = torch.rand(config.batch_size, dtype=torch.float64, generator=generator)
-            return scheduled_levels(self.sections.diffusion, draws)
-        law = config.log_snr_mean, config.log_snr_std
-        return sample_log_normal_level(self.schedule, config.batch_size, generator, *law)
+            return scheduled_levels(self.sections.diffusion, uniform(seed, self.step, config.batch_size, self.device))
+        normal = gaussian(torch.full((1,), seed, device=self.device), self.step, config.batch_size)[0]
+        return sample_log_normal_level(self.schedule, normal, config.log_snr_mean, config.log_snr_std)
 
     def _kept(self, batch: Batch) -> Tensor | None:
         """What SpecAugment leaves of the hidden features, [B, T, C], by each window's place in the whole batch."""

@@ -31,12 +31,12 @@ def errors(model: WaveGrad2, hop: int, batch: Batch, first: int) -> Tensor:
     """
     size, length = batch.waveform.shape
     samples = batch.scored_frames.sum() * hop
+    seeds = torch.arange(size, device=batch.waveform.device) + (_SEED + first)
     sums = []
     hidden = model.encode(batch.token_ids, batch.token_mask)
     log_durations = model.predict_durations(hidden, batch.token_mask)
     for stream, level in enumerate(VALIDATION_LEVELS):
-        eps = torch.stack([gaussian(_SEED + place, stream, 0, length) for place in range(first, first + size)])
-        eps, levels = eps.to(batch.waveform.device), torch.full((size,), level, device=batch.waveform.device)
+        eps, levels = gaussian(seeds, stream, length), torch.full((size,), level, device=batch.waveform.device)
         prediction = model.windows(
             hidden, batch.durations, batch.token_mask, q_sample(batch.waveform, levels, eps),
             levels, batch.window_start, batch.window_frames, f0=batch.f0,
