@@ -7,8 +7,8 @@
 It replays the TextGrids, scores and logs of WG2_REAL_DATA/mfa-3.4-outputs (its README says what was measured): an
 utterance is recognised by its words and its length. What it does not recognise it "cannot align": exit 0, no TextGrid,
 a row without figures. So it is with silence, and with an empty or missing transcript. A word that is not in the
-dictionary becomes `spn`; a file that is no audio aborts the whole run with exit 1. The words of the bundled sample, which
-nobody recorded, are laid out evenly.
+dictionary becomes `spn`; a file that is no audio aborts the whole run with exit 1. The words of the bundled sample,
+which nobody recorded, are laid out evenly.
 
 Its command line is read as click reads the real one's (`ignore_unknown_options`, `allow_extra_args`): declared options
 may stand anywhere; what it does not declare counts as positional where it stands, so `--beam 10` works only behind the
@@ -34,6 +34,7 @@ import subprocess
 import sys
 import time
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 DATA = Path(os.environ.get("WG2_REAL_DATA", "/nowhere")) / "mfa-3.4-outputs"
@@ -88,7 +89,7 @@ def parsed(words: list[str]) -> tuple[dict[str, str], list[str]]:
         else:
             places.append(word)
     extra = places[4:]
-    return options | {name: value for name, value in zip(extra, extra[1:], strict=False) if name[:2] == "--"}, places
+    return options | {name: value for name, value in pairwise(extra) if name[:2] == "--"}, places
 
 
 def record(arguments: list[str], options: dict[str, str], corpus: str, dictionary: str) -> None:
@@ -227,7 +228,7 @@ def sample() -> str:
     edges = [0]
     for said in SAMPLE.values():
         edges.append(edges[-1] + len(said))
-    words = [(starts[a], ends[b - 1], word) for word, a, b in zip(SAMPLE, edges, edges[1:], strict=False)]
+    words = [(starts[a], ends[b - 1], word) for word, (a, b) in zip(SAMPLE, pairwise(edges), strict=True)]
     head = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0 \nxmax = {SAMPLE_S} \n'
     body = tier(1, "words", words) + tier(2, "phones", list(zip(starts, ends, phones, strict=True)))
     return f"{head}tiers? <exists> \nsize = 2 \nitem []: \n{body}"

@@ -75,7 +75,9 @@ def test_the_run_with_an_unalignable_file_comes_back_byte_for_byte(recorded: Pat
     assert {path.stem for path in (tmp_path / "out/kathleen").iterdir()} == set(stems) - {"mismatch"}
 
 
-def test_options_that_mfa_does_not_declare_count_only_behind_the_places(recorded: Path, real_data: Path, tmp_path: Path):
+def test_options_that_mfa_does_not_declare_count_only_behind_the_places(
+    recorded: Path, real_data: Path, tmp_path: Path
+):
     """In front, `--beam` itself or its value is what click takes for the corpus: exit 2, measured."""
     stem = "arctic_a0002_1592748556"
     texts = {stem: said(recorded / "textgrid" / f"{stem}.TextGrid")}
