@@ -199,8 +199,8 @@ def test_fewer_intervals_than_announced_are_a_cut_file(tmp_path, form):
 
 @pytest.mark.parametrize(
     "names",
-    [("word", "phone"), ("Words", "PHONES"), ("Word", "phonemes"), ("LJ - words", "LJ - phones"), ("LJ_word", "phone_LJ"),
-     ("words (LJ)", "phones (LJ)"), ("LJ words", "segments")],
+    [("word", "phone"), ("Words", "PHONES"), ("Word", "phonemes"), ("LJ - words", "LJ - phones"),
+     ("LJ_word", "phone_LJ"), ("words (LJ)", "phones (LJ)"), ("LJ words", "segments")],
     ids=str,
 )  # fmt: skip
 def test_tiers_are_known_by_the_names_that_people_give_them(tmp_path, names):
@@ -248,6 +248,13 @@ def test_tiers_of_two_speakers_may_have_the_same_names(tmp_path):
     grid = two_speakers().replace("Anna - ", "").replace("Bo - ", "")
     assert list(parse(grid)) == ["words", "phones", "2 - words", "2 - phones"]
     assert labels(good(tmp_path, grid, request("doctor"))) == SPOKEN[4:]
+
+
+@pytest.mark.parametrize("form", [long_form, short_form])
+def test_a_quotation_mark_is_doubled_within_a_label(tmp_path, form):
+    words = [('""doctor""' if label == "doctor" else label, start, end) for label, start, end in WORDS]
+    assert [word.label for word in parse(form(words=words))["words"]] == ["", "hello", "", '"doctor"', ""]
+    assert labels(good(tmp_path, form(words=words).replace(" = ", "="), request())) == SPOKEN
 
 
 def test_a_tier_of_points_is_passed_over(tmp_path):

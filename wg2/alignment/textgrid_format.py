@@ -5,7 +5,6 @@ for people. So do we: the long format is the short one with more words.
 """
 
 import codecs
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,8 @@ from wg2.alignment import Interval
 from wg2.errors import AlignmentError
 
 _DAMAGE = (praatio_errors.PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError)
-_TOKEN = re.compile(r'"(?:[^"]|"")*"|<\w+>|(?<![^\s=])-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\S)|"')
-"""The last is a text without its end."""
+_VALUES = "-0123456789<"
+"""How a free-standing number or flag begins."""
 _POINTS = "TextTier"
 
 Tiers = dict[str, tuple[Interval, ...]]
@@ -67,11 +66,26 @@ def _entries(tier: Any) -> tuple[Interval, ...]:
 
 
 def _from_text(text: str) -> list[tuple[str, tuple[Interval, ...]]]:
-    tokens = _Tokens(_TOKEN.findall(text))
-    if tokens.take(2)[1] != '"TextGrid"':
+    tokens = _Tokens(_tokens(text))
+    if tokens.take(2)[1] != '"TextGrid':
         raise ValueError('no object class "TextGrid"')
     *_, exists, size = tokens.take(4)
     return [_tier(tokens) for _ in range(int(size))] if exists == "<exists>" else []
+
+
+def _tokens(text: str) -> list[str]:
+    """Numbers and flags as they are, texts behind a quotation mark."""
+    tokens: list[str] = []
+    *pieces, end = text.split('"')
+    if len(pieces) % 2:
+        raise ValueError("truncated: its last text has no end")
+    for place, (words, quoted) in enumerate(zip(pieces[::2], pieces[1::2], strict=True)):
+        if place and not words:  # a doubled mark is one within the text
+            tokens[-1] += f'"{quoted}'
+        else:
+            tokens += [word for word in words.replace("=", " ").split() if word[0] in _VALUES]
+            tokens.append(f'"{quoted}')
+    return [*tokens, *(word for word in end.split() if word[0] in _VALUES)]
 
 
 def _tier(tokens: "_Tokens") -> tuple[str, tuple[Interval, ...]]:
@@ -94,7 +108,7 @@ class _Tokens:
     def take(self, count: int) -> Sequence[str]:
         """The next `count`, all of which a complete file has."""
         found = self.tokens[self.place : self.place + count]
-        if len(found) < count or '"' in found:
+        if len(found) < count:
             raise ValueError("truncated: it announces more tiers or intervals than it has")
         self.place += count
         return found
@@ -103,4 +117,4 @@ class _Tokens:
 def _label(token: str) -> str:
     if token[:1] != '"':
         raise ValueError(f"got {token}, wanted a text in quotes")
-    return token[1:-1].strip().replace('""', '"')
+    return token[1:].strip()

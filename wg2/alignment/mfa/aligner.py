@@ -1,8 +1,8 @@
 """The back end: a call for a unit, and second chances for what it did not align.
 
 The ladder: the unit at MFA's own beams; what is left at beams twice as wide; when the call itself failed, both halves
-of it, and so on; what still fails is rejected. Speaker adaptation sees the whole unit, so a result depends on its unit, and
-the same unit gives the same result.
+of it, and so on; what still fails is rejected. Speaker adaptation sees the whole unit, so a result depends on its unit,
+and the same unit gives the same result.
 """
 
 from collections.abc import Sequence
