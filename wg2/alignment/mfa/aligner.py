@@ -11,7 +11,7 @@ from pathlib import Path
 from wg2 import audio, bundled
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.mfa import acoustic, outputs, unit_folder
-from wg2.alignment.mfa.command import INSTALL, Outcome, call, check_version, private_folder
+from wg2.alignment.mfa.command import INSTALL, START_LIMIT_S, Outcome, call, check_version, private_folder
 from wg2.config import MfaConfig
 from wg2.errors import AlignmentError, ConfigError
 from wg2.text.phonemes import Word
@@ -68,7 +68,7 @@ class MfaAligner:
         """Align a second of bundled speech: `mfa version` works where Kaldi or a library is missing."""
         if self._refusal(sample()):
             return  # a model of few phones: the installation may be good
-        results, failed = self._call([(0, sample())], BEAMS[0])
+        results, failed = self._call([(0, sample())], BEAMS[0], START_LIMIT_S)
         if failed:
             raise ConfigError(f"prepare.mfa.command: `{self._config.command}` starts, but cannot align one second of "
                               f"bundled speech: {results[0]}; repair the installation, or {INSTALL}")  # fmt: skip
@@ -99,13 +99,16 @@ class MfaAligner:
         middle = len(items) // 2
         return self._second_chance(items[:middle]) | self._second_chance(items[middle:])
 
-    def _call(self, items: Sequence[Item], beams: tuple[int, int]) -> tuple[dict[int, Result], bool]:
-        """One call: the results, and whether it failed as a whole."""
+    def _call(
+        self, items: Sequence[Item], beams: tuple[int, int], least_s: float = 0.0
+    ) -> tuple[dict[int, Result], bool]:
+        """One call, given `least_s` at least: the results, and whether it failed as a whole."""
         requests = {f"u{index:06d}": request for index, request in items}
         with private_folder() as root:
             samples = [unit_folder.Sample("speaker", stem, request) for stem, request in requests.items()]
             paths = unit_folder.write(root, samples, self._model.phones)
-            outcome = self._run(root, paths, beams, sum(_seconds(request) for _, request in items))
+            limit_s = max(self._config.timeout_s, least_s) + sum(_seconds(request) for _, request in items)
+            outcome = self._run(root, paths, beams, limit_s)
             found = outputs.read(paths.output, requests)
         failed = bool(outcome.failure) and _NOT_ONE not in outcome.log
         if failed:
@@ -113,7 +116,7 @@ class MfaAligner:
             found = {stem: _misfit(request, outcome, len(items)) for stem, request in requests.items()}
         return {index: found[stem] for (index, _), stem in zip(items, requests, strict=True)}, failed
 
-    def _run(self, root: Path, paths: unit_folder.UnitFolder, beams: tuple[int, int], seconds: float) -> Outcome:
+    def _run(self, root: Path, paths: unit_folder.UnitFolder, beams: tuple[int, int], limit_s: float) -> Outcome:
         """Slower than the speech itself is too slow: MFA is some 70 times faster (measured).
 
         The beams stand last: `mfa align` does not declare them, and takes their values for its positional arguments
@@ -125,7 +128,7 @@ class MfaAligner:
         places = [str(path) for path in (paths.corpus, paths.dictionary, paths.model, paths.output)]
         widths = ["--beam", str(beams[0]), "--retry_beam", str(beams[1])]
         arguments = ["align", *options, "--output_format", "long_textgrid", "-t", str(paths.temporary)]
-        return call(self._config.command, [*arguments, *places, *widths], root, self._config.timeout_s + seconds)
+        return call(self._config.command, [*arguments, *places, *widths], root, limit_s)
 
 
 def sample() -> AlignmentRequest:

@@ -23,7 +23,7 @@ INSTALL = (
     "--prepare.mfa.command 'micromamba run -n mfa mfa', or choose another prepare.aligner"
 )
 """What to do when it is not there."""
-_VERSION_LIMIT_S = 300.0
+START_LIMIT_S = 300.0
 """A cold start from a slow disk takes a minute."""
 _PREFIX = "wg2-mfa-"
 _STALE_S = 3600.0
@@ -125,7 +125,7 @@ def check_version(command: str) -> str:
         raise ConfigError(f"prepare.mfa.command: empty, wanted a command such as 'mfa'; {INSTALL}")
     sweep()
     with private_folder() as folder:
-        outcome = call(command, ["version"], folder, _VERSION_LIMIT_S)
+        outcome = call(command, ["version"], folder, START_LIMIT_S)
     found = re.search(r"^\s*v?(\d+)\.\d+\S*", outcome.log, re.MULTILINE)
     if outcome.failure or not found:
         why = outcome.failure or f"printed {outcome.log.strip()[:80]!r} instead of a version"
