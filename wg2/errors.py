@@ -20,6 +20,7 @@
     |   |   `-- TranscriptError  no transcript
     |   |-- PaceError        more or fewer phones a second than anybody speaks: another text, or a wrong rate
     |   `-- AlignmentError   words and sound that do not fit
+    |       `-- ScoreError       they fit far worse than those of the same unit: another text
     |-- WorkerError          actors that die or fail again and again
     |-- DatasetError         a data set that breaks an invariant, is incomplete or does not match the model
     |-- ShapeError           tensors whose shapes do not fit
@@ -114,6 +115,10 @@ class PaceError(UtteranceError):
 
 class AlignmentError(UtteranceError):
     """The words could not be found in the sound."""
+
+
+class ScoreError(AlignmentError):
+    """The words were found in the sound, but fit it far worse than those of the same unit."""
 
 
 class DatasetError(Wg2Error):

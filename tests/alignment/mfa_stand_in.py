@@ -7,7 +7,12 @@
 It replays the TextGrids, scores and logs of WG2_REAL_DATA/mfa-3.4-outputs (its README says what was measured): an
 utterance is recognised by its words and its length. What it does not recognise it "cannot align": exit 0, no TextGrid,
 a row without figures. So it is with silence, and with an empty or missing transcript. A word that is not in the
-dictionary becomes `spn`; a file that is no audio aborts the whole run with exit 1.
+dictionary becomes `spn`; a file that is no audio aborts the whole run with exit 1. The words of the bundled sample,
+which nobody recorded, are laid out evenly.
+
+Its command line is read as click reads the real one's (`ignore_unknown_options`, `allow_extra_args`): declared options
+may stand anywhere; what it does not declare counts as positional where it stands, so `--beam 10` works only behind the
+four positional arguments.
 
 WG2_STAND_IN_LOG=FILE      every call adds a line of JSON: arguments, environment, corpus, dictionary
 WG2_STAND_IN_MODE=MODE     misbehave: hang, crash, exit1, nothing (exit 0 without a file), half (half a TextGrid),
@@ -29,6 +34,7 @@ import subprocess
 import sys
 import time
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 DATA = Path(os.environ.get("WG2_REAL_DATA", "/nowhere")) / "mfa-3.4-outputs"
@@ -43,6 +49,12 @@ FLAGS = {
 }
 METRICS = ("overall_log_likelihood", "speech_log_likelihood", "phone_duration_deviation", "max_running_short_interval",
            "snr", "intensity_deviation")  # fmt: skip
+VALUED = {"-t", "-j", "--output_format"}
+"""Options with a value that `mfa align --help` lists, as far as the tests give them."""
+SAMPLE = {"the": ["DH", "AH0"], "old": ["OW1", "L", "D"], "lighthouse": ["L", "AY1", "T", "HH", "AW2", "S"]}
+"""What wg2 has aligned before the first unit."""
+SAMPLE_S = 1.18
+SAMPLE_SCORES = {"sample": {"end": str(SAMPLE_S), METRICS[0]: "-50.0", METRICS[1]: "-51.0"}}
 INTERVAL = re.compile(r'intervals \[\d+\]:\s+xmin = (\S+)\s+xmax = (\S+)\s+text = "(.*?)"')
 
 
@@ -54,6 +66,9 @@ def main(arguments: list[str]) -> int:
     root = Path(os.environ["MFA_ROOT_DIR"])
     (root / "command_history.yaml").open("x").close()  # two runs that share a root destroy each other
     corpus, dictionary, model = places[:3]
+    if not Path(corpus).is_dir():
+        print(f"Error: Invalid value for 'CORPUS_DIRECTORY': Corpus directory {corpus} does not exist.")
+        return 2
     record(arguments, options, corpus, dictionary)
     work = Path(options["-t"]) / Path(corpus).name
     work.mkdir()
@@ -64,15 +79,17 @@ def main(arguments: list[str]) -> int:
 
 
 def parsed(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Declared options, undeclared ones among what follows the four places, and the places."""
     options: dict[str, str] = {}
     places: list[str] = []
     rest = iter(words)
     for word in rest:
-        if not word.startswith("-"):
-            places.append(word)
-        else:
+        if word in FLAGS or word in VALUED:
             options[word] = "" if word in FLAGS else next(rest)
-    return options, places
+        else:
+            places.append(word)
+    extra = places[4:]
+    return options | {name: value for name, value in pairwise(extra) if name[:2] == "--"}, places
 
 
 def record(arguments: list[str], options: dict[str, str], corpus: str, dictionary: str) -> None:
@@ -107,7 +124,7 @@ def align(options: dict[str, str], corpus: Path, dictionary: Path, output: Path)
     misbehave(mode)
     found = {path: recording(path, texts[path], known) for path in audio}
     for path in hit:
-        if mode == "nothing" or (mode == "narrow" and int(options.get("--beam", "10")) < 100):
+        if mode == "nothing" or (mode == "narrow" and int(options.get("--beam", "10")) < 20):
             found[path] = ""
     if audio and not any(found.values()):
         print(
@@ -162,6 +179,8 @@ def recording(path: Path, text: str, known: set[str]) -> str:
     """The name of the recording that `path` is, '' when it cannot be aligned: by its words, then by its length."""
     if not text or "zzyzxq" in known:  # that one was recorded as an unknown word only
         return ""
+    if text.split() == list(SAMPLE):
+        return "sample"
     said = [(name, end) for name, (words, end) in recordings().items() if words == text.split()]
     if path.suffix == ".flac":
         return next((name for name, _ in said if name == path.stem), "")
@@ -188,6 +207,8 @@ def heard(path: Path) -> tuple[float, bool]:
 
 def textgrid(name: str, unknown: set[str], cleanup: bool) -> bytes:
     """The recorded file; `spn` for the words that the dictionary lacks; without silences when they are cleaned up."""
+    if name == "sample":
+        return sample().encode()
     if name == "oov1":
         return (DATA / ("textgrid_default_cleanup" if cleanup else "oov") / "oov1.TextGrid").read_bytes()
     if cleanup and (DATA / "textgrid_default_cleanup" / f"{name}.TextGrid").exists():
@@ -197,6 +218,30 @@ def textgrid(name: str, unknown: set[str], cleanup: bool) -> bytes:
         if label in unknown:
             text = unpronounced(text, float(start), float(end))
     return (text.replace('"<eps>"', '""').replace('"sil"', '""') if cleanup else text).encode()
+
+
+def sample() -> str:
+    """The bundled sample's words, each phone as long as the others."""
+    phones = [phone for said in SAMPLE.values() for phone in said]
+    ends = [round(SAMPLE_S * (place + 1) / len(phones), 4) for place in range(len(phones))]
+    starts = [0.0, *ends[:-1]]
+    edges = [0]
+    for said in SAMPLE.values():
+        edges.append(edges[-1] + len(said))
+    words = [(starts[a], ends[b - 1], word) for word, (a, b) in zip(SAMPLE, pairwise(edges), strict=True)]
+    head = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0 \nxmax = {SAMPLE_S} \n'
+    body = tier(1, "words", words) + tier(2, "phones", list(zip(starts, ends, phones, strict=True)))
+    return f"{head}tiers? <exists> \nsize = 2 \nitem []: \n{body}"
+
+
+def tier(number: int, name: str, entries: list[tuple[float, float, str]]) -> str:
+    head = f'    item [{number}]:\n        class = "IntervalTier" \n        name = "{name}" \n        xmin = 0 \n'
+    head += f"        xmax = {SAMPLE_S} \n        intervals: size = {len(entries)} \n"
+    return head + "".join(
+        f"        intervals [{index}]:\n            xmin = {start} \n            xmax = {end} \n"
+        f'            text = "{label}" \n'
+        for index, (start, end, label) in enumerate(entries, 1)
+    )
 
 
 def unpronounced(grid: str, start: float, end: float) -> str:
@@ -212,7 +257,7 @@ def unpronounced(grid: str, start: float, end: float) -> str:
 
 def analysis(found: dict[Path, str]) -> str:
     """The scores that were recorded, the worst first; no figures for what has no alignment."""
-    table = recorded_scores({path.stem for path in found})
+    table = recorded_scores({path.stem for path in found}) | SAMPLE_SCORES
     aligned = {path: table[name] for path, name in found.items() if name in table}
     order = {name: place for place, name in enumerate(table)}  # the worst first
     worst = sorted(aligned, key=lambda path: order[found[path]])

@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import replace
@@ -13,16 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wg2 import bundled
 from wg2.alignment import Alignment, AlignmentRequest
+from wg2.alignment.accuracy import flite_phones
 from wg2.alignment.backends import make_aligner, settings
 from wg2.alignment.mfa import aligner as back_end
 from wg2.alignment.mfa import outputs, unit_folder
 from wg2.alignment.mfa.aligner import MfaAligner
-from wg2.alignment.mfa.command import check_version
+from wg2.alignment.mfa.command import check_version, private_folder
 from wg2.alignment.textgrid import parse
 from wg2.config import MfaConfig, PrepareConfig
 from wg2.errors import AlignmentError, ConfigError
-from wg2.text.phonemes import PHONES, Word
+from wg2.text.phonemes import PHONES, SILENCE, Word
 
 RATE = 16_000
 HEADER = "file,speech_log_likelihood,snr\r\n"
@@ -59,8 +63,9 @@ class TestGoodInput:
         MfaAligner(stand_in.config).align(kathleen_requests)
         (call,) = stand_in.calls()
         line = " ".join(call["arguments"])
-        for switch in ("align", "-j 1", "--no_textgrid_cleanup", "--clean", "--beam 10 --retry_beam 40"):
+        for switch in ("align", "-j 1", "--no_textgrid_cleanup", "--clean"):
             assert switch in line
+        assert line.endswith("/output --beam 10 --retry_beam 40")
         assert len(call["transcripts"]) == len(kathleen_requests)
 
     def test_every_option_is_one_that_mfa_3_4_lists(self, stand_in, kathleen_requests, real_data):
@@ -111,9 +116,27 @@ class TestGoodInput:
         words = frontend.words("god bless 'em i hope i'll go on seeing them forever zzyzxq")
         request = AlignmentRequest("oov1", np.zeros(round(3.215125 * RATE), np.float32), RATE, words)
         result = outputs.read(real_data / "mfa-3.4-outputs/oov", {"oov1": request})["oov1"]
-        assert "mfa gave it no score" in str(result), "the scores of that run were not recorded"
+        assert "'zzyzxq' is spoken 'spn' there" in str(result), "whether or not there is a score"
         folder = with_scores(tmp_path, real_data / "mfa-3.4-outputs/oov/oov1.TextGrid")
         assert "'zzyzxq' is spoken 'spn' there" in str(outputs.read(folder, {"oov1": request})["oov1"])
+
+    def test_without_a_speech_score_the_overall_one_counts(self, kathleen_requests, real_data, tmp_path):
+        """MFA leaves out phones that are heard once in a call: of a short utterance alone, that is all of them."""
+        request = kathleen_requests[0]
+        folder = with_scores(tmp_path, real_data / f"mfa-3.4-outputs/textgrid/{request.utt_id}.TextGrid")
+        table = f"file,overall_log_likelihood,speech_log_likelihood,snr\r\n{request.utt_id},-48.5,,\r\n"
+        (folder / outputs.ANALYSIS).write_text(table, newline="")
+        assert outputs.read(folder, {request.utt_id: request})[request.utt_id].score == -48.5
+
+    def test_an_utterance_that_is_all_spn_is_refused_for_that(self, kathleen_requests, real_data, tmp_path):
+        request = kathleen_requests[0]
+        folder = with_scores(tmp_path, real_data / f"mfa-3.4-outputs/textgrid/{request.utt_id}.TextGrid")
+        (grid,) = folder.rglob("*.TextGrid")
+        head, name, phones = grid.read_text(encoding="utf-8").partition('name = "phones"')
+        grid.write_text(head + name + re.sub(r'text = "(?!sil)\w+"', 'text = "spn"', phones), encoding="utf-8")
+        (folder / outputs.ANALYSIS).write_text(f"{HEADER}{request.utt_id},,\r\n", newline="")
+        message = str(outputs.read(folder, {request.utt_id: request})[request.utt_id])
+        assert f"'{request.words[0].text}' is spoken 'spn' there; add it to the aligner's dictionary" in message
 
     @pytest.mark.parametrize(
         "table", [None, "file,speech_log_likelihood\r\n", HEADER + "STEM,,\r\n", HEADER + "STEM,x"]
@@ -145,7 +168,7 @@ class TestLadder:
         assert all(statuses(MfaAligner(stand_in.config).align(kathleen_requests)))
         first, second = stand_in.calls()
         assert stand_in.call_sizes() == [8, 1]
-        assert "--beam 100 --retry_beam 400" in " ".join(second["arguments"])
+        assert "--beam 20 --retry_beam 80" in " ".join(second["arguments"])
         assert second["transcripts"].keys() < first["transcripts"].keys()
 
     def test_no_file_and_exit_0_rejects_that_utterance_alone(self, stand_in, kathleen_requests, monkeypatch):
@@ -181,19 +204,21 @@ class TestLadder:
         assert left_over() == []
 
     def test_a_run_that_always_fails_is_given_up_soon(self, stand_in, kathleen_requests, monkeypatch):
+        aligner = MfaAligner(stand_in.config)
         monkeypatch.setenv("WG2_STAND_IN_MODE", "exit1")
         monkeypatch.setattr(back_end, "MAX_FAILED_CALLS", 4)
-        results = MfaAligner(stand_in.config).align(kathleen_requests)
+        results = aligner.align(kathleen_requests)
         assert not any(statuses(results))
         assert len(stand_in.calls()) == 4
         assert "not tried again: mfa failed 4 times" in str(results[-1])
 
     @pytest.mark.parametrize("mode", ["hang", "wordy"])
     def test_a_hanging_process_is_killed_with_its_children(self, stand_in, kathleen_requests, monkeypatch, mode):
+        aligner = MfaAligner(replace(stand_in.config, timeout_s=3.0))
         monkeypatch.setenv("WG2_STAND_IN_MODE", mode)
         short = replace(kathleen_requests[0], waveform=kathleen_requests[0].waveform[:1600])
         start = time.monotonic()
-        (result,) = MfaAligner(replace(stand_in.config, timeout_s=3.0)).align([short])
+        (result,) = aligner.align([short])
         assert "no end within 3 s, killed with its children (prepare.mfa.timeout_s)" in str(result)
         assert time.monotonic() - start < 30
         assert len(stand_in.calls()) == 2, "the child must have started, or the test shows nothing"
@@ -275,6 +300,44 @@ def test_what_mfa_cannot_align_costs_no_call(stand_in, kathleen_requests):
 
 @pytest.mark.real
 class TestSetUp:
+    @pytest.mark.parametrize(("mode", "says"), [("exit1", "exit 1: RuntimeError: something"), ("crash", "exit 139")])
+    def test_an_installation_that_cannot_align_is_found_before_the_first_unit(self, stand_in, monkeypatch, mode, says):
+        monkeypatch.setenv("WG2_STAND_IN_MODE", mode)
+        with pytest.raises(ConfigError) as caught:
+            MfaAligner(stand_in.config)
+        assert "starts, but cannot align one second of bundled speech" in str(caught.value)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_the_sample_is_a_second_of_bundled_speech_and_its_own_words(self, stand_in):
+        assert all(statuses(MfaAligner(stand_in.config).align([back_end.sample()])))
+        assert len(stand_in.all_calls()) == 2
+        phones = [phone.rstrip("012") for word in back_end.sample().words for phone in word.pronunciations[0]]
+        start, end = back_end.SAMPLE_S
+        spoken = flite_phones((bundled.CORPUS / f"phones/{back_end.SAMPLE_ID}.tsv").read_text(encoding="utf-8"))
+        inside = [phone.label for phone in spoken if start < (phone.start_s + phone.end_s) / 2 < end]
+        assert len([phone for phone in inside if phone != SILENCE]) == len(phones)
+
+    def test_what_killed_calls_left_is_swept_by_age_and_owner(self, stand_in, tmp_path, monkeypatch):
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        folders = {name: tmp_path / f"wg2-mfa-{name}" for name in ("stale", "fresh", "foreign")}
+        for name, folder in folders.items():
+            (folder / "corpus").mkdir(parents=True)
+            (folder / "corpus/u.wav").write_bytes(b"RIFF")
+            os.utime(folder, (0, time.time() - (10 if name == "fresh" else 10_000)))
+        if os.getuid() == 0:
+            os.chown(folders["foreign"], 12345, -1)
+        (tmp_path / "wg2-mfa-link").symlink_to(tmp_path / "elsewhere")
+        with private_folder() as held:
+            os.utime(held, (0, 0))
+            check_version(stand_in.config.command)
+            assert held.exists(), "a process is at work there"
+        assert not folders["stale"].exists()
+        assert folders["fresh"].exists()
+        assert folders["foreign"].exists() or os.getuid() != 0
+        assert not held.exists()
+
     def test_the_configuration_names_it(self, stand_in):
         assert isinstance(make_aligner(PrepareConfig(aligner="mfa", mfa=stand_in.config)), MfaAligner)
 
@@ -330,7 +393,8 @@ def test_without_mfa_one_line_says_how_to_install_it(command, says):
 
 
 def test_the_other_aligners_do_not_depend_on_mfas_settings():
-    assert settings(PrepareConfig()) == settings(PrepareConfig(aligner="textgrid", mfa=MfaConfig(command="x"))) == {}
+    assert settings(PrepareConfig(aligner="textgrid", mfa=MfaConfig(command="x"))) == {}
+    assert settings(PrepareConfig(mfa=MfaConfig(command="x"))) == settings(PrepareConfig())
 
 
 def test_a_dictionary_lists_every_pronunciation_once_in_the_phones_of_the_model():

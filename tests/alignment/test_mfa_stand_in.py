@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,9 @@ def recorded(real_data: Path) -> Path:
     return real_data / "mfa-3.4-outputs"
 
 
-def run(folder: Path, texts: Mapping[str, str], recordings: Path, *options: str, words: str = "") -> tuple[int, bytes]:
+def run(
+    folder: Path, texts: Mapping[str, str], recordings: Path, *options: str, words: str = "", behind: Sequence[str] = ()
+) -> tuple[int, bytes]:
     """The stand-in on a corpus of recordings with the given transcripts; exit code and what it printed."""
     corpus = folder / "corpus" / "kathleen"
     corpus.mkdir(parents=True)
@@ -33,7 +35,7 @@ def run(folder: Path, texts: Mapping[str, str], recordings: Path, *options: str,
     known = (words or " ".join(texts.values())).split()
     (folder / "words.dict").write_text("".join(f"{word}\tAH0\n" for word in known))
     places = [str(folder / name) for name in ("corpus", "words.dict", "model.zip", "out")]
-    command = [sys.executable, str(PROGRAM), "align", *options, "-t", str(folder / "temporary"), *places]
+    command = [sys.executable, str(PROGRAM), "align", *options, "-t", str(folder / "temporary"), *places, *behind]
     done = subprocess.run(command, capture_output=True, env={"MFA_ROOT_DIR": str(folder / "root"),
                           "WG2_REAL_DATA": str(recordings.parents[1])}, timeout=60, check=False)  # fmt: skip
     assert done.stderr == b""
@@ -71,6 +73,21 @@ def test_the_run_with_an_unalignable_file_comes_back_byte_for_byte(recorded: Pat
     assert (code, printed) == (0, (recorded / "logs/edge_unal.log").read_bytes())
     assert (tmp_path / "out/alignment_analysis.csv").read_bytes() == table
     assert {path.stem for path in (tmp_path / "out/kathleen").iterdir()} == set(stems) - {"mismatch"}
+
+
+def test_options_that_mfa_does_not_declare_count_only_behind_the_places(
+    recorded: Path, real_data: Path, tmp_path: Path
+):
+    """In front, `--beam` itself or its value is what click takes for the corpus: exit 2, measured."""
+    stem = "arctic_a0002_1592748556"
+    texts = {stem: said(recorded / "textgrid" / f"{stem}.TextGrid")}
+    in_front, behind = tmp_path / "front", tmp_path / "behind"
+    code, printed = run(in_front, texts, real_data / "kathleen/wavs", "--beam", "20", "--retry_beam", "80")
+    assert code == 2
+    assert b"does not exist" in printed
+    assert not (in_front / "out").exists()
+    assert run(behind, texts, real_data / "kathleen/wavs", behind=("--beam", "20", "--retry_beam", "80"))[0] == 0
+    assert (behind / "out/kathleen" / f"{stem}.TextGrid").exists()
 
 
 def test_without_its_switch_the_silences_are_cleaned_up(recorded: Path, real_data: Path, tmp_path: Path):

@@ -58,6 +58,7 @@ class AlignmentRequest:
         sampling_rate: of `waveform`, Hz.
         words: the words spoken, with their possible pronunciations.
         offset_s: where `waveform` starts in the source recording (what trimming took away), for imported alignments.
+        speaker: who speaks; of a TextGrid with several speakers it names the tiers.
     """
 
     utt_id: str
@@ -65,6 +66,7 @@ class AlignmentRequest:
     sampling_rate: int
     words: tuple[Word, ...]
     offset_s: float = 0.0
+    speaker: str = ""
 
 
 class Aligner(Protocol):

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from wg2 import storage
@@ -32,12 +33,17 @@ def make_aligner(config: PrepareConfig) -> Aligner:
 
 
 def settings(config: PrepareConfig) -> dict[str, Any]:
-    """What of `prepare.mfa` decides the alignments, the model by its contents; nothing for the other aligners.
+    """What decides the alignments beside the other settings of `prepare`.
+
+    For mfa that is `prepare.mfa`, with the model by its contents; for sphinx, whose model is in its wheel, the version;
+    for TextGrids nothing, since each is among the inputs of its unit.
 
     Raises:
         ConfigError: the model is missing or damaged; or `mfa` is, which would have fetched it.
     """
-    if config.aligner != "mfa":
+    if config.aligner == "sphinx":
+        return {"pocketsphinx": version("pocketsphinx")}
+    if config.aligner == "textgrid":
         return {}
     from wg2.alignment.mfa import acoustic, command
 

@@ -1,165 +1,153 @@
-"""Imported alignments: TextGrids as the Montreal Forced Aligner writes them, with tiers for words and phones.
+"""Imported alignments: TextGrids as the Montreal Forced Aligner writes them and as people save them.
+
+textgrid_format.py reads the files, textgrid_labels.py knows names of tiers, marks of silence and phones.
 
 A TextGrid is in the time of the source recording; `AlignmentRequest.offset_s` says what trimming took away in front.
 """
 
-import codecs
-import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from praatio.utilities import errors as praatio_errors
-from praatio.utilities import textgrid_io
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 
 from wg2 import storage
 from wg2.alignment import Alignment, AlignmentRequest, Interval, WordAlignment
+from wg2.alignment.textgrid_format import Tiers, decoded, parse
+from wg2.alignment.textgrid_labels import Tier, is_pause, is_unknown, speakers, spoken
 from wg2.errors import AlignmentError, StorageError
 from wg2.text.phonemes import Word
 
-PAUSES = frozenset({"", "sil", "sp", "<eps>"})
-"""Labels of silence."""
-UNKNOWN = frozenset({"spn", "<unk>"})
-"""Labels of what the aligner could not pronounce."""
-TOLERANCE_S = 1e-3
-"""Times that should be equal may differ by this much: phone and word tiers are rounded separately."""
-
-_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
-_CONSONANTS = (
-    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y",
-    "Z", "ZH",
-)  # fmt: skip
-ARPABET = frozenset([*_CONSONANTS, *(f"{vowel}{stress}" for vowel in _VOWELS for stress in "012")])
-"""The phones that are accepted."""
-_DAMAGE = (praatio_errors.PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError)
-
-_EDGES = r"xmin ?= ?-?([\d.]+)\s+xmax ?= ?([\d.]+)\s+"
-_HEAD = re.compile(
-    r'\s*File type ?= ?"ooTextFile"\s+Object class ?= ?"TextGrid"\s+'
-    rf"{_EDGES}tiers\? <exists>\s+size ?= ?(?P<size>\d+)\s+item ?\[\]:?\s+"
-)
-_ENTRY = re.compile(rf'intervals ?\[\d+\]:?\s+{_EDGES}text ?= ?"((?:[^"]|"")*)"\s*')
-_TIER = re.compile(
-    r'item ?\[\d+\]:?\s+class ?= ?"IntervalTier"\s+name ?= ?"(?P<name>(?:[^"]|"")*)"\s+'
-    r"xmin ?= ?-?[\d.]+\s+xmax ?= ?(?P<end>[\d.]+)\s+intervals ?: size ?= ?(?P<size>\d+)\s*"
-    r'(?P<entries>(?:intervals ?\[\d+\]:?\s+xmin ?= ?-?[\d.]+\s+xmax ?= ?[\d.]+\s+text ?= ?"(?:[^"]|"")*"\s*)*)'
-)
-
-Tiers = Mapping[str, tuple[Interval, ...]]
+_SUFFIX = ".textgrid"
 
 
-class TextGridAligner:
-    """Takes the alignment of `UTT` from `folder/UTT.TextGrid`; listens to nothing.
+class TextGrids:
+    """The TextGrids of a folder and of the folders in it, by the names of their utterances.
 
-    Phones, with their stress, are the TextGrid's; words are matched to the request's in order, whatever their case.
-    A TextGrid has no score: it is 0.
+    `UTT.TextGrid`, in any case, is the utterance UTT's; `SPEAKER/N.TextGrid` is also SPEAKER-N's and SPEAKER_N's.
+
+    Args:
+        folder: a path or s3:// prefix, listed once; '' holds none.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._found: dict[str, list[tuple[str, str]]] = {}
+        for path, version in sorted(_walk(folder, "")) if folder else ():
+            for name in _names(path):
+                self._found.setdefault(name, []).append((path, version))
+
+    def identity(self, utt_id: str) -> str:
+        """Changes with the utterance's TextGrid; '' where there is none."""
+        return " ".join(f"{path}:{version}" for path, version in self._nearest(utt_id))
+
+    def uri(self, utt_id: str) -> str:
+        """Where the utterance's TextGrid is.
+
+        Raises:
+            AlignmentError: there is none, or there are two.
+        """
+        found = [storage.join(self._folder, path) for path, _ in self._nearest(utt_id)]
+        if not found:
+            raise AlignmentError(f"no TextGrid, wanted {storage.join(self._folder, utt_id)}.TextGrid or the same in a "
+                                 "folder of its speaker; put it there or choose another prepare.aligner")  # fmt: skip
+        if len(found) > 1:
+            raise AlignmentError(f"{len(found)} TextGrids have its name: {', '.join(found[:3])}; leave one")
+        return found[0]
+
+    def _nearest(self, utt_id: str) -> list[tuple[str, str]]:
+        """Those that are fewest folders deep."""
+        found = self._found.get(unicodedata.normalize("NFC", utt_id), [])
+        depth = min((path.count("/") for path, _ in found), default=0)
+        return [(path, version) for path, version in found if path.count("/") == depth]
+
+
+def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
+    """Path below the folder, and version, of each TextGrid."""
+    for item in storage.scan(storage.join(folder, below) if below else folder):
+        path = f"{below}/{item.name}".lstrip("/")
+        if item.is_folder:
+            yield from _walk(folder, path)
+        elif item.name.lower().endswith(_SUFFIX) and not item.name.startswith("."):
+            yield path, item.version
+
+
+def _names(path: str) -> set[str]:
+    """What an utterance with this TextGrid may be called."""
+    *folders, stem = unicodedata.normalize("NFC", path)[: -len(_SUFFIX)].split("/")
+    return {stem, *(f"{folder}{mark}{stem}" for folder in folders[-1:] for mark in "-_")}
+
+
+class TextGridAligner:
+    """Takes the alignment of each utterance from its TextGrid in a folder; listens to nothing.
+
+    Phones are the TextGrid's; words are matched to the request's in order, whatever their case. A TextGrid has no
+    score: it is 0.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._grids = TextGrids(folder)
 
     def align(self, requests: Sequence[AlignmentRequest]) -> list[Alignment | AlignmentError]:
         """Import a batch: one result for each request, in order; a failure does not disturb the others."""
         return [self._result(request) for request in requests]
 
     def _result(self, request: AlignmentRequest) -> Alignment | AlignmentError:
-        uri = storage.join(self._folder, f"{request.utt_id}.TextGrid")
+        where = request.utt_id
         try:
-            return to_alignment(request, parse(decoded(storage.read_bytes(uri))))
-        except StorageError as error:
-            return AlignmentError(
-                f"{request.utt_id}: {error}; put its TextGrid there or choose another prepare.aligner"
-            )
-        except AlignmentError as error:
-            return AlignmentError(f"{request.utt_id}: {uri}: {error}")
-
-
-def parse(text: str) -> Tiers:
-    """The interval tiers of a TextGrid (long, short or JSON format), by name, with their empty intervals.
-
-    Raises:
-        AlignmentError: it is not a TextGrid, or it is truncated.
-    """
-    try:
-        tiers = _long_tiers(text) or textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
-        parsed = {str(tier["name"]): _intervals(tier) for tier in tiers if tier["class"] == "IntervalTier"}
-        ends = {str(tier["name"]): float(tier["xmax"]) for tier in tiers}
-    except _DAMAGE as error:
-        raise AlignmentError(f"not a TextGrid, or damaged: {error or type(error).__name__}; export it again") from error
-    for name, intervals in parsed.items():
-        _check_complete(name, intervals, ends[name])
-    return parsed
-
-
-def _long_tiers(text: str) -> list[dict[str, Any]]:
-    """Tiers of the long format, as praatio gives them, at a sixth of its price; none where anything else is there."""
-    head = _HEAD.match(text)
-    tiers, end = [], head.end() if head else 0
-    for tier in _TIER.finditer(text):
-        entries = [(start, stop, _unquoted(label)) for start, stop, label in _ENTRY.findall(tier["entries"])]
-        if tier.start() != end or len(entries) != int(tier["size"]):
-            return []
-        end = tier.end()
-        tiers.append(
-            {"class": "IntervalTier", "name": _unquoted(tier["name"]), "xmax": tier["end"], "entries": entries}
-        )
-    return tiers if head and end == len(text) and len(tiers) == int(head["size"]) else []
-
-
-def _unquoted(label: str) -> str:
-    return label.strip().replace('""', '"')
-
-
-def _intervals(tier: Mapping[str, Sequence[tuple[str, str, str]]]) -> tuple[Interval, ...]:
-    return tuple(Interval(label, float(start), float(end)) for start, end, label in tier["entries"])
-
-
-def _check_complete(name: str, intervals: Sequence[Interval], end_s: float) -> None:
-    """The intervals of a tier fill it: where they do not, the file was cut."""
-    last = intervals[-1].end_s if intervals else 0.0
-    if abs(last - end_s) > TOLERANCE_S:
-        raise AlignmentError(
-            f"truncated: the tier '{name}' ends at {last} s, its header says {end_s} s; export it again"
-        )
-
-
-def decoded(data: bytes) -> str:
-    """The text of a TextGrid file: Praat writes UTF-8, or UTF-16 with a byte order mark.
-
-    Raises:
-        AlignmentError: it is neither.
-    """
-    encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise AlignmentError(f"not {encoding} text: {error}; export it again") from error
+            uri = self._grids.uri(request.utt_id)
+            data = storage.read_bytes(uri)
+            where = f"{where}: {uri}"
+            return to_alignment(request, parse(decoded(data)))
+        except (AlignmentError, StorageError) as error:
+            return AlignmentError(f"{where}: {error}")
 
 
 def to_alignment(request: AlignmentRequest, tiers: Tiers) -> Alignment:
-    """The request's words in the time of its waveform, from the tiers 'words' and 'phones'; score 0.
+    """The request's words in the time of its waveform, from the tiers of words and phones; score 0.
+
+    Of several speakers it is the one who says the words, the request's own first; else all of them together.
 
     Raises:
-        AlignmentError: other words, unknown phones, or times outside the audio.
+        AlignmentError: no such tiers, other words, unknown phones, or times outside the audio.
     """
-    words = [interval for interval in _tier(tiers, "words") if interval.label not in PAUSES]
-    phones = [interval for interval in _tier(tiers, "phones") if interval.label not in PAUSES]
+    found = speakers(tiers)
+    own = request.speaker.casefold()
+    choices = [found[name] for name in sorted(found, key=lambda name: name != own)]
+    if len(choices) > 1:
+        choices.append((_together(words for words, _ in choices), _together(phones for _, phones in choices)))
+    errors = []
+    for words, phones in choices:
+        try:
+            return _aligned(request, words, phones)
+        except AlignmentError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    raise AlignmentError(
+        f"none of the {len(found)} speakers in the tiers {sorted(tiers)} says these words: {errors[0]}"
+    )
+
+
+def _together(tiers: Iterator[Tier]) -> Tier:
+    return tuple(sorted(chain.from_iterable(tiers), key=attrgetter("start_s")))
+
+
+def _aligned(request: AlignmentRequest, word_tier: Tier, phone_tier: Tier) -> Alignment:
+    phones = [interval for interval in phone_tier if not is_pause(interval.label)]
+    words = [interval for interval in word_tier if not _is_silent(interval, phones)]
     seconds = len(request.waveform) / request.sampling_rate
     aligned = []
     for word, interval in zip(request.words, _match(request.words, words), strict=True):
-        spoken = tuple(_phones(interval, phones))
-        aligned.append(WordAlignment(word.text, tuple(_shift(phone, request.offset_s, seconds) for phone in spoken)))
-        _check_inside(aligned[-1], spoken, request.offset_s, seconds)
+        said = tuple(_phones(word, interval, phones))
+        aligned.append(WordAlignment(word.text, tuple(_shift(phone, request.offset_s, seconds) for phone in said)))
+        _check_inside(aligned[-1], said, request.offset_s, seconds)
     return Alignment(tuple(aligned), 0.0, "textgrid")
 
 
-def _tier(tiers: Tiers, name: str) -> tuple[Interval, ...]:
-    """The tier `name`; with several speakers MFA calls it 'SPEAKER - words'."""
-    found = [tier for tier in tiers if tier == name or tier.endswith(f" - {name}")]
-    if len(found) != 1:
-        raise AlignmentError(f"got the tiers {sorted(tiers)}, wanted '{name}'; export it with word and phone tiers")
-    return tiers[found[0]]
+def _is_silent(word: Interval, phones: Sequence[Interval]) -> bool:
+    """Whether it is a mark of silence: the spoken word 'sil' has phones."""
+    return not word.label or (is_pause(word.label) and all(is_unknown(p.label) for p in _inside(word, phones)))
 
 
 def _key(text: str) -> str:
@@ -183,9 +171,10 @@ def _take(word: Word, rest: list[Interval], index: int, last: bool) -> Interval:
     while rest and (not taken or len(_key("".join(part.label for part in taken))) < len(_key(word.text))):
         taken.append(rest.pop(0))
     got = " ".join(part.label for part in taken)
-    if any(part.label in UNKNOWN for part in taken):
+    other = _key(got) != _key(word.text)
+    if other and any(is_unknown(part.label) for part in taken):
         raise AlignmentError(f"word {index + 1}, '{word.text}', is '{got}' there; add it to the aligner's dictionary")
-    if _key(got) != _key(word.text) or not taken or (last and rest):
+    if other or not taken or (last and rest):
         surplus = f" and {len(rest)} more words" if last and rest else ""
         raise AlignmentError(
             f"word {index + 1} is '{got or 'missing'}'{surplus} there, wanted '{word.text}'; "
@@ -198,19 +187,32 @@ def _middle(phone: Interval) -> float:
     return (phone.start_s + phone.end_s) / 2
 
 
-def _phones(word: Interval, phones: Sequence[Interval]) -> Sequence[Interval]:
+def _inside(word: Interval, phones: Sequence[Interval]) -> Sequence[Interval]:
     """The phones, which are in order, whose middle lies in `word`."""
     first = bisect_left(phones, word.start_s, key=_middle)
-    inside = phones[first : bisect_right(phones, word.end_s, lo=first, key=_middle)]
-    strange = next((phone.label for phone in inside if phone.label not in ARPABET), None)
-    if strange in UNKNOWN:
-        raise AlignmentError(f"'{word.label}' is spoken '{strange}' there; add it to the aligner's dictionary")
-    if strange is not None or not inside:
+    return phones[first : bisect_right(phones, word.end_s, lo=first, key=_middle)]
+
+
+def _phones(word: Word, interval: Interval, phones: Sequence[Interval]) -> Iterator[Interval]:
+    """The phones of a word, as ARPAbet with stress."""
+    inside = _inside(interval, phones)
+    unknown = next((phone.label for phone in inside if is_unknown(phone.label)), None)
+    if unknown is not None:
+        raise AlignmentError(f"'{word.text}' is spoken '{unknown}' there; add it to the aligner's dictionary")
+    if not inside:
+        raise AlignmentError(f"'{word.text}' has no phones there; export it with a phone tier that is filled")
+    try:
+        groups = spoken([phone.label for phone in inside], word.pronunciations)
+    except KeyError as error:
         raise AlignmentError(
-            f"'{word.label}' has {f'the phone {strange!r}' if inside else 'no phones'}, "
-            "wanted ARPAbet with stress (MFA's dictionary english_us_arpa)"
-        )
-    return inside
+            f"'{word.text}' has a phone that is neither ARPAbet nor IPA of American English ({error}) among "
+            f"{[phone.label for phone in inside]}; use MFA's dictionary english_us_arpa or english_us_mfa"
+        ) from error
+    for phone, group in zip(inside, groups, strict=True):
+        step = (phone.end_s - phone.start_s) / len(group)
+        for place, label in enumerate(group):
+            end = phone.end_s if place == len(group) - 1 else phone.start_s + step * (place + 1)
+            yield Interval(label, phone.start_s + step * place, end)
 
 
 def _shift(phone: Interval, offset_s: float, seconds: float) -> Interval:
@@ -219,9 +221,9 @@ def _shift(phone: Interval, offset_s: float, seconds: float) -> Interval:
     return Interval(phone.label, start, end)
 
 
-def _check_inside(word: WordAlignment, spoken: Sequence[Interval], offset_s: float, seconds: float) -> None:
+def _check_inside(word: WordAlignment, said: Sequence[Interval], offset_s: float, seconds: float) -> None:
     if word.phones[0].start_s >= seconds or word.phones[-1].end_s <= 0.0:
         raise AlignmentError(
-            f"'{word.word}' is spoken at {spoken[0].start_s:.2f} s, outside the kept part of the recording "
+            f"'{word.word}' is spoken at {said[0].start_s:.2f} s, outside the kept part of the recording "
             f"({offset_s:.2f} to {offset_s + seconds:.2f} s); is it another recording's? Else raise audio.trim_db"
         )

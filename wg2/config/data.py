@@ -140,6 +140,9 @@ class PrepareConfig:
     max_outlier_z: float = 0.0
     """Utterances with a phone length or a score this many robust standard deviations off are excluded; 0 only reports
     the outliers (outliers.parquet)."""
+    max_score_z: float = 8.0
+    """Utterances whose alignment scores this many robust standard deviations below the median of their unit are
+    refused, since they say something else; units of 16 alignments or more; 0 turns the check off."""
     min_phones_per_s: float = 1.0
     """Slowest utterance (phones a second) that is kept: fewer have another text than the recording."""
     max_phones_per_s: float = 20.0
@@ -155,5 +158,6 @@ class PrepareConfig:
         """
         shares = ("val_fraction", "test_fraction", "max_reject_fraction")
         counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
-        limits = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf), "max_outlier_z": (0, inf)}
+        limits = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf), "max_outlier_z": (0, inf),
+                  "max_score_z": (0, inf)}  # fmt: skip
         check_ranges("prepare", self, {**counts, **limits, **dict.fromkeys(shares, (0, 1))})

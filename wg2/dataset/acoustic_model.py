@@ -51,7 +51,7 @@ def _lot(recording: Recording) -> str:
 
 
 def _digest(recipe: Recipe, chosen: Sequence[Recording]) -> str:
-    settings = [asdict(recipe.audio), recipe.text.trust_corpus, recipe.prepare.mfa.train_on_hours]
+    settings = [asdict(recipe.audio), recipe.text_settings(), recipe.prepare.mfa.train_on_hours]
     rows = [{**asdict(recording), "uri": ""} for recording in chosen]  # it may lie elsewhere the next time
     return hashlib.sha256(json.dumps([settings, rows], sort_keys=True).encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wg2 import corpus
+from wg2.alignment.textgrid import TextGrids
 from wg2.config import CorpusConfig, PrepareConfig
 from wg2.dataset import units
 from wg2.dataset.ledger import Ledger
@@ -72,7 +73,7 @@ class Work:
 
 
 def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Work:
-    """Read the corpus, once; a unit whose recordings changed is to do.
+    """Read the corpus, once; a unit whose recordings, or whose TextGrids, changed is to do.
 
     Who is held out depends on all texts, so the units wait, packed, until the corpus is read.
 
@@ -84,7 +85,8 @@ def discover(source: CorpusConfig, prepare: PrepareConfig, ledger: Ledger) -> Wo
     committed = ledger.committed()
     finder = SplitFinder()
     packed = deque[tuple[str, bytes]]()
-    for unit in units.cut(corpus.read(source), corpus.folder(source), prepare.unit_utterances):
+    textgrids = TextGrids(prepare.textgrids if prepare.aligner == "textgrid" else "").identity
+    for unit in units.cut(corpus.read(source), corpus.folder(source), prepare.unit_utterances, textgrids):
         for entry in unit.entries:
             finder.add(entry.recording.text)
         packed.append((unit.name, unit.pack()))

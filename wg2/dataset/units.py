@@ -4,8 +4,8 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 from wg2.corpus import Recording
@@ -23,11 +23,13 @@ class Entry:
         recording: what the corpus says.
         source: name of the recording within the corpus: the data set does not depend on where the corpus lies.
         split: 'train', 'val' or 'test'; '' before the whole corpus is known.
+        textgrid: changes with the imported alignment: its path, size and time of its last change; '' without one.
     """
 
     recording: Recording
     source: str
     split: str = ""
+    textgrid: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ class Unit:
 
     @property
     def inputs_sha256(self) -> str:
-        """Changes when a recording of the unit does: its id, texts, name, speaker, part, split, or its audio file."""
-        rows = [[*_without_uri(entry.recording), entry.source, entry.split] for entry in self.entries]
+        """Changes when a recording of the unit does: its id, texts, name, speaker, part, split, audio file or TextGrid.
+
+        What all units share is in the data set's settings (Recipe.settings): lexicon, acoustic model, grammar.
+        """
+        rows = [[*_without_uri(e.recording), e.source, e.split, e.textgrid] for e in self.entries]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     @property
@@ -50,34 +55,37 @@ class Unit:
 
     def in_splits(self, rule: SplitRule) -> "Unit":
         """The same unit with everybody's split."""
-        entries = (Entry(e.recording, e.source, rule.split(e.recording.text)) for e in self.entries)
+        entries = (replace(entry, split=rule.split(entry.recording.text)) for entry in self.entries)
         return Unit(self.name, tuple(entries))
 
     def pack(self) -> bytes:
         """For the plan in memory and the journey to a worker: about 70 bytes an utterance and its text."""
-        rows = [[*_values(entry.recording), entry.source, entry.split] for entry in self.entries]
+        rows = [[*_values(entry.recording), entry.source, entry.split, entry.textgrid] for entry in self.entries]
         return zlib.compress(json.dumps([self.name, rows]).encode(), level=1)
 
 
 def unpack(data: bytes) -> Unit:
     """The unit that `pack` wrote."""
     name, rows = json.loads(zlib.decompress(data))
-    return Unit(name, tuple(Entry(Recording(*row[:-2]), source=row[-2], split=row[-1]) for row in rows))
+    return Unit(name, tuple(Entry(Recording(*row[:-3]), *row[-3:]) for row in rows))
 
 
-def cut(recordings: Iterable[Recording], root: str, size: int) -> Iterator[Unit]:
+def cut(
+    recordings: Iterable[Recording], root: str, size: int, textgrids: Callable[[str], str] = lambda _: ""
+) -> Iterator[Unit]:
     """Cut a corpus at every `size` recordings of a speaker; units stay in the order in which they fill up.
 
     Args:
         recordings: in corpus order; speakers may alternate.
         root: of the corpus; sources are named below it.
         size: recordings in a unit; a speaker's last unit has fewer.
+        textgrids: the identity of an utterance's imported alignment, by its id.
     """
     open_units: dict[str, list[Entry]] = {}
     counts: dict[str, int] = {}
     for recording in recordings:
         entries = open_units.setdefault(recording.speaker, [])
-        entries.append(Entry(recording, _below(recording.uri, root)))
+        entries.append(Entry(recording, _below(recording.uri, root), textgrid=textgrids(recording.utt_id)))
         if len(entries) == size:
             yield _close(recording.speaker, entries, counts)
     for speaker, entries in open_units.items():

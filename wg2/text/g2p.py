@@ -18,13 +18,17 @@ _VOWELS = {
     "ɑ": "AA", "ɒ": "AA", "a": "AA", "æ": "AE", "ʌ": "AH", "ə": "AH", "ɐ": "AH", "ɔ": "AO", "aʊ": "AW", "aɪ": "AY",
     "ɛ": "EH", "e": "EH", "ɚ": "ER", "ɝ": "ER", "ɜ": "ER", "eɪ": "EY", "ɪ": "IH", "ᵻ": "IH", "i": "IY", "oʊ": "OW",
     "o": "OW", "əʊ": "OW", "ɔɪ": "OY", "ʊ": "UH", "u": "UW",
+    "aw": "AW", "aj": "AY", "ej": "EY", "ow": "OW", "əw": "OW", "ɔj": "OY", "ɨ": "IH", "ʉ": "UW",
 }  # fmt: skip
 _CONSONANTS = {
     "b": "B", "d": "D", "ð": "DH", "f": "F", "ɡ": "G", "g": "G", "h": "HH", "j": "Y", "k": "K", "l": "L", "ɫ": "L",
     "m": "M", "n": "N", "ŋ": "NG", "p": "P", "ɹ": "R", "r": "R", "s": "S", "ʃ": "SH", "t": "T", "ɾ": "T", "θ": "TH",
     "v": "V", "w": "W", "z": "Z", "ʒ": "ZH", "dʒ": "JH", "ʤ": "JH", "tʃ": "CH", "ʧ": "CH",
+    "c": "K", "ɟ": "G", "ç": "HH", "ɦ": "HH", "ɲ": "N", "ɱ": "M", "ʎ": "L", "ɻ": "R", "ʔ": "T",
 }  # fmt: skip
-_TIE, _LENGTH, _SYLLABIC = "\u0361", "ː", "\u0329"
+_SYLLABIC = "\u0329"
+_IGNORED = frozenset("\u0361ːˑʰʲʷˠ\u032a\u0325\u0303\u031a\u032f" + _SYLLABIC)
+"""Ties, lengths, aspiration, palatal and other colours: the dictionary english_us_mfa has them."""
 
 
 def arpabet(ipa: str) -> tuple[str, ...]:
@@ -35,7 +39,7 @@ def arpabet(ipa: str) -> tuple[str, ...]:
     """
     stress = _STRESS.get(ipa[:1], "0")
     sound = unicodedata.normalize("NFD", ipa.lstrip("ˈˌ"))
-    plain = "".join(char for char in sound if char not in (_TIE, _LENGTH, _SYLLABIC))
+    plain = "".join(char for char in sound if char not in _IGNORED)
     plain = unicodedata.normalize("NFC", plain)
     if plain in _VOWELS:
         return (_VOWELS[plain] + stress,)

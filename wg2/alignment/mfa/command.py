@@ -1,5 +1,6 @@
 """Running `mfa`: in a root of its own, in a process group of its own, within a time limit."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -8,8 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,11 @@ INSTALL = (
     "--prepare.mfa.command 'micromamba run -n mfa mfa', or choose another prepare.aligner"
 )
 """What to do when it is not there."""
-_VERSION_LIMIT_S = 300.0
+START_LIMIT_S = 300.0
 """A cold start from a slow disk takes a minute."""
+_PREFIX = "wg2-mfa-"
+_STALE_S = 3600.0
+"""A folder of ours that is older, and that no process holds, was left by one that was killed."""
 _FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 """Variables that would show our Python's packages to MFA's Python."""
 
@@ -53,6 +58,39 @@ class Outcome:
         return f"exit {self.returncode}: {last}"
 
 
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A temporary folder of one call, which nobody else sweeps while this process lives."""
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def sweep() -> None:
+    """Delete the temporary folders, with audio in them, that killed processes of this user left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > _STALE_S and not _is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process is at work in it; a link, or what is no folder, is not ours to delete."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def call(command: str, arguments: Sequence[str], folder: Path, limit_s: float) -> Outcome:
     """Run `command` with `arguments`; when this returns, raises, or dies, no process of its group is left.
 
@@ -78,15 +116,16 @@ def call(command: str, arguments: Sequence[str], folder: Path, limit_s: float) -
 
 
 def check_version(command: str) -> str:
-    """The version of the `mfa` that `command` runs.
+    """The version of the `mfa` that `command` runs; what killed calls left behind is swept up.
 
     Raises:
         ConfigError: there is none, it does not start, or it is not of version 3.
     """
     if not shlex.split(command):
         raise ConfigError(f"prepare.mfa.command: empty, wanted a command such as 'mfa'; {INSTALL}")
-    with tempfile.TemporaryDirectory(prefix="wg2-mfa-", ignore_cleanup_errors=True) as folder:
-        outcome = call(command, ["version"], Path(folder), _VERSION_LIMIT_S)
+    sweep()
+    with private_folder() as folder:
+        outcome = call(command, ["version"], folder, START_LIMIT_S)
     found = re.search(r"^\s*v?(\d+)\.\d+\S*", outcome.log, re.MULTILINE)
     if outcome.failure or not found:
         why = outcome.failure or f"printed {outcome.log.strip()[:80]!r} instead of a version"

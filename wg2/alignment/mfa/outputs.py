@@ -16,7 +16,9 @@ from wg2.errors import AlignmentError
 
 ANALYSIS = "alignment_analysis.csv"
 """Scores of all utterances."""
-_SCORE = "speech_log_likelihood"
+_SCORES = ("speech_log_likelihood", "overall_log_likelihood")
+"""The first is empty, although the alignment is good, where no phone of the utterance is heard twice in the call: its
+mean leaves out phones whose lengths have no deviation. The second, with the pauses, is always there."""
 _LENGTH_TOLERANCE_S = 0.02
 """TextGrid and audio may differ by a frame of 10 ms and rounding."""
 
@@ -40,9 +42,10 @@ def _result(request: AlignmentRequest, grid: Path | None, score: float | None) -
             "audio; check that the transcript says what is spoken"
         )
     try:
+        alignment = _alignment(request, grid)
         if score is None:
             raise AlignmentError(f"mfa gave it no score in {ANALYSIS}: a half-written or foreign output")
-        return replace(_alignment(request, grid), score=score, backend="mfa")
+        return replace(alignment, score=score, backend="mfa")
     except AlignmentError as error:
         return AlignmentError(f"{request.utt_id}: mfa's TextGrid: {error}")
 
@@ -60,8 +63,9 @@ def _scores(path: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as stream:
-        rows = {row.get("file") or "": _number(row.get(_SCORE)) for row in csv.DictReader(stream)}
-    return {stem: score for stem, score in rows.items() if math.isfinite(score)}
+        rows = {row.get("file") or "": [_number(row.get(name)) for name in _SCORES] for row in csv.DictReader(stream)}
+    found = {stem: [score for score in scores if math.isfinite(score)] for stem, scores in rows.items()}
+    return {stem: scores[0] for stem, scores in found.items() if scores}
 
 
 def _number(text: str | None) -> float:

@@ -4,12 +4,11 @@ Some 4.5 hours of audio per core-hour (measured). MFA writes the date into the m
 differ in a few bytes: the model that was kept is the one that counts.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wg2.alignment.mfa import unit_folder
-from wg2.alignment.mfa.command import call, check_version
+from wg2.alignment.mfa.command import call, check_version, private_folder
 from wg2.config import MfaConfig
 from wg2.errors import ConfigError
 from wg2.text.phonemes import PHONES
@@ -29,12 +28,12 @@ def train(config: MfaConfig, samples: Iterable[unit_folder.Sample]) -> bytes:
     """
     check_version(config.command)
     hours = _Counted(samples, config.train_on_hours)
-    with tempfile.TemporaryDirectory(prefix="wg2-mfa-", ignore_cleanup_errors=True) as root:
-        paths = unit_folder.write(Path(root), hours, PHONES)
+    with private_folder() as root:
+        paths = unit_folder.write(root, hours, PHONES)
         _add_every_phone(paths.dictionary)
         options = ["--clean", "--final_clean", "--overwrite", "-j", "1", "-t", str(paths.temporary)]
         places = [str(path) for path in (paths.corpus, paths.dictionary, paths.model)]
-        outcome = call(config.command, ["train", *options, *places], Path(root), config.timeout_s + hours.seconds)
+        outcome = call(config.command, ["train", *options, *places], root, config.timeout_s + hours.seconds)
         if outcome.failure or not paths.model.exists():
             raise ConfigError(
                 f"prepare.mfa.train_on_hours: mfa cannot train on {hours.count} utterances ({hours.seconds / 3600:.2f} "
