@@ -17,28 +17,36 @@ _SIZE_UNKNOWN = 0x7FFF_F000
 _JUNK = 256
 """Bytes behind the sound of a WAV that are no chunk and yet no sound: a tag (ID3v1 has 128)."""
 _FLAC_HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_EBML = b"\x1a\x45\xdf\xa3"
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _NIST = (b"sample_count", b"channel_count", b"sample_n_bytes")
 _EBML_PARENTS = (0x1853_8067, 0x1F43_B675, 0xA0)
 """Segment, Cluster and BlockGroup: what the blocks of sound lie in."""
 
 
-@lru_cache(maxsize=1)
-def links(data: bytes) -> tuple[Link, ...]:
-    """The recordings in a file: one, or several behind each other. The last answer is kept: a file has many parts.
+def links(data: bytes) -> list[Link]:
+    """The recordings in a file: one, or several behind each other.
 
     Raises:
         DamagedError: the file was cut, or a part of it is missing; the message does not name it.
     """
-    start = mpeg.after_tags(data)
-    body = data[start:]
-    if body[:4] == b"OggS":
-        return tuple(ogg.links(body))
+    body = data[mpeg.after_tags(data) :]
     if body[:4] == b"fLaC":
-        return tuple(_flac(body))
-    if mpeg.is_mpeg(body, 0):
-        return tuple(mpeg.links(body, 0))
-    return tuple(_sized(data))
+        return _flac(body)
+    if body[:4] in (b"OggS", _EBML) or mpeg.is_mpeg(body, 0):
+        return _walked(body)
+    return _sized(data)
+
+
+@lru_cache(maxsize=1)
+def _walked(data: bytes) -> list[Link]:
+    """Containers without an end to look up. The last answer is kept: a file may have many parts."""
+    if data[:4] == b"OggS":
+        return ogg.links(data)
+    if data[:4] == _EBML:
+        _check_end(data, _end_of_elements(data))
+        return [Link(data, "matroska", sndfile=False)]
+    return mpeg.links(data, 0)
 
 
 def _sized(data: bytes) -> list[Link]:
@@ -48,9 +56,6 @@ def _sized(data: bytes) -> list[Link]:
     if data[4:8] in _BOXES:
         _check_end(data, _end_of_boxes(data))
         return [Link(data, "mp4", sndfile=False)]
-    if data[:4] == b"\x1a\x45\xdf\xa3":
-        _check_end(data, _end_of_elements(data))
-        return [Link(data, "matroska", sndfile=False)]
     _check_end(data, _stated_end(data))
     return [Link(data)]
 
@@ -62,8 +67,8 @@ def _check_end(data: bytes, stated: int) -> None:
 
 def _flac(data: bytes) -> list[Link]:
     """Those that state no length are for libav, whose reader goes to the end."""
-    starts = [match.start() for match in _FLAC_HEAD.finditer(data)] or [0]
-    parts = [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    starts = [match.start() for match in _FLAC_HEAD.finditer(data, 4)]
+    parts = [data[start:end] for start, end in zip([0, *starts], [*starts, len(data)], strict=True)]
     return [Link(part, "flac", sndfile=int.from_bytes(part[21:26], "big") & 0xF_FFFF_FFFF > 0) for part in parts]
 
 

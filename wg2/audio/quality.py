@@ -18,7 +18,7 @@ _FLOAT_CLIPPED_LEVEL = 0.999_99
 SNR_FRAME_S = 0.02
 SNR_MAX_DB = 100.0
 """What a recording with digital silence is said to have: its noise is zero."""
-BAND_FRAME, BAND_FRAMES = 512, 48
+BAND_FRAME, BAND_FRAMES = 512, 32
 """Samples of a frame, and frames of a recording, from which its bandwidth is estimated."""
 BAND_DROP_DB = 50.0
 """What lies this much (dB) below the strongest frequency is outside the band."""
