@@ -21,6 +21,7 @@ SOURCE_RATES = (4_000, 384_000)
 """Sampling rates (Hz) that recordings come with: what lies outside is a damaged or wrong header."""
 _TOLERANCE_S = 0.01
 """A part may end so much (s) behind the end of its file."""
+_NOTHING = np.zeros((0, 1), np.float32)
 _CODECS = {"mpeg_layer_i": "mp1", "mpeg_layer_ii": "mp2", "mpeg_layer_iii": "mp3"}
 """libsndfile's names that are not the usual ones."""
 
@@ -188,10 +189,10 @@ def _decoded(link: Link, enough_s: float, name: str) -> Source:
                 fifo.write(frame)
                 if fifo.samples > enough_s * frame.sample_rate:
                     break
-            frame = fifo.read()
-            samples = _floats(frame.to_ndarray(), len(frame.layout.channels)) if frame else np.zeros((0, 1), np.float32)
-            rate = frame.sample_rate if frame else codec.sample_rate
+            whole = fifo.read()
             usual = codec.codec.canonical_name
+            samples = _floats(whole.to_ndarray(), len(whole.layout.channels)) if whole else _NOTHING
+            rate = whole.sample_rate if whole else codec.sample_rate
             return Source(samples, rate, usual, _recorded_rate(codec, rate), not usual.startswith("pcm_f"))
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise _undecodable(link, name, error) from error

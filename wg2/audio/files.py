@@ -39,7 +39,8 @@ def decode_flac(data: bytes | memoryview, start: int = 0, frames: int = -1) -> N
             wanted = stream.frames - start if frames < 0 else frames
             samples: NDArray[np.float32] = stream.read(wanted, dtype="float32")
     except (soundfile.SoundFileError, MemoryError) as error:
-        raise AudioError(f"FLAC of {len(data)} bytes: cannot decode from {start=}: {error}; rerun prepare") from error
+        told = getattr(error, "error_string", error)  # without the address of the file in memory
+        raise AudioError(f"FLAC of {len(data)} bytes: cannot decode from {start=}: {told}; rerun prepare") from error
     if len(samples) != wanted:
         raise AudioError(f"FLAC of {len(data)} bytes: got {len(samples)} samples from {start=}, wanted {wanted}")
     return samples

@@ -66,7 +66,8 @@ def limit(waveform: Samples, sampling_rate: int) -> Samples:
     size = 2 * round(LIMITER_S * sampling_rate / 2) + 1
     needed = PEAK / np.maximum(np.abs(waveform), PEAK)
     gain = uniform_filter1d(minimum_filter1d(needed, size), size)
-    return np.clip(waveform * gain, -PEAK, PEAK).astype(np.float32)
+    limited: Samples = np.clip(waveform * gain, -PEAK, PEAK).astype(np.float32)
+    return limited
 
 
 def loudness(waveform: Samples, sampling_rate: int) -> float:

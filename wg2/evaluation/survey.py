@@ -194,8 +194,8 @@ class _Tally:
 
     def _count_sources(self, table: pa.Table) -> None:
         if "source" in table.schema.names and table["source"].type.get_field_index("codec") >= 0:
-            rows = (pc.struct_field(table["source"], part).to_pylist() for part in ("codec", "sampling_rate"))
-            self.sources.update(pair for pair in zip(*rows, strict=True) if None not in pair)
+            codecs, rates = (pc.struct_field(table["source"], part).to_pylist() for part in ("codec", "sampling_rate"))
+            self.sources.update(pair for pair in zip(codecs, rates, strict=True) if None not in pair)
 
     def _group(self, table: pa.Table, name: str) -> None:
         found = table.group_by(name).aggregate([("num_samples", "count"), ("num_samples", "sum")])
