@@ -21,7 +21,7 @@ SOURCE_RATES = (4_000, 384_000)
 """Sampling rates (Hz) that recordings come with: what lies outside is a damaged or wrong header."""
 _TOLERANCE_S = 0.01
 """A part may end so much (s) behind the end of its file."""
-_NOTHING = np.zeros((0, 1), np.float32)
+_NOTHING: Samples = np.zeros((0, 1), np.float32)
 _CODECS = {"mpeg_layer_i": "mp1", "mpeg_layer_ii": "mp2", "mpeg_layer_iii": "mp3"}
 """libsndfile's names that are not the usual ones."""
 

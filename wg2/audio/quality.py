@@ -25,7 +25,7 @@ BAND_DROP_DB = 50.0
 CLICK_CORE_S, CLICK_AROUND_S, CLICK_RATIO = 0.000_25, 0.005, 4.0
 """A click: all that is at most this long from a peak which is so many times higher than anything else around it."""
 CLICKS_MAX = 50
-_BAND_WINDOW = np.hanning(BAND_FRAME).astype(np.float32)
+_BAND_WINDOW: Samples = np.hanning(BAND_FRAME).astype(np.float32)
 
 
 @dataclass(frozen=True)
