@@ -57,6 +57,7 @@ WHOLE = {
     "WebM": WEBM,
     "AIFF": wav(SPEECH, container="AIFF", subtype="PCM_16"),
     "Core Audio": wav(SPEECH, container="CAF", subtype="PCM_16"),
+    "M4A with a title in Latin-1": M4A.replace(b"a title", b"\xe4 title"),
     "QuickTime": muxed(SPEECH, "mov", "alac"),
     "NIST": wav(SPEECH, container="NIST", subtype="PCM_16"),
 }
@@ -71,6 +72,7 @@ CHAINS = {
     "FLAC": FLAC + FLAC,
     "WAV": WAV + WAV,
 }
+assert b"a title" in M4A
 COPIES = {
     **{name: data for name, data in WHOLE.items() if "tag" not in name and "padding" not in name},
     "chain": OGG + OPUS,

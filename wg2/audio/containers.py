@@ -5,6 +5,7 @@ WAV of 0 bytes, an MP3 or FLAC that states nothing) or that is too small hides n
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
 
@@ -52,7 +53,7 @@ def _walked(data: bytes) -> list[Link]:
 def _sized(data: bytes) -> list[Link]:
     """Containers that are made of parts with their sizes."""
     if data[:4] == b"RIFF":
-        return _wav(data)
+        return list(_wavs(data))
     if data[4:8] in _BOXES:
         _check_end(data, _end_of_boxes(data))
         return [Link(data, "mp4", sndfile=False)]
@@ -72,25 +73,30 @@ def _flac(data: bytes) -> list[Link]:
     return [Link(part, "flac", sndfile=int.from_bytes(part[21:26], "big") & 0xF_FFFF_FFFF > 0) for part in parts]
 
 
-def _wav(data: bytes) -> list[Link]:
-    """A WAV whose sound reaches farther than it states, or as far as a pipe wrote, gets the size that it has."""
+def _wavs(data: bytes) -> Iterator[Link]:
+    while data:
+        link, length = _wav(data)
+        yield link
+        data = data[length:]
+
+
+def _wav(data: bytes) -> tuple[Link, int]:
+    """The first WAV, and its length in the file. Sound beyond the stated size gets the size that it has."""
     position = 12
     while position + 8 <= len(data) and data[position : position + 4] != b"data":
         size = int.from_bytes(data[position + 4 : position + 8], "little")
         position += 8 + size + size % 2
     start, stated = position + 8, int.from_bytes(data[position + 4 : position + 8], "little")
     if start > len(data):
-        return [Link(data, "wav")]
+        return Link(data, "wav"), len(data)
     end = start + stated
     chained = _end_of_chunks(data, end + stated % 2)
     if stated < _SIZE_UNKNOWN:
         _check_end(data, end)
-        if chained == len(data):
-            return [Link(data, "wav")]
         if chained:
-            return [Link(data[:chained], "wav"), *_wav(data[chained:])]
+            return Link(data[:chained], "wav"), chained
     sizes = [min(len(data) - first, 0xFFFF_FFFF).to_bytes(4, "little") for first in (8, start)]
-    return [Link(b"".join((data[:4], sizes[0], data[8 : start - 4], sizes[1], data[start:])), "wav")]
+    return Link(b"".join((data[:4], sizes[0], data[8 : start - 4], sizes[1], data[start:])), "wav"), len(data)
 
 
 def _end_of_chunks(data: bytes, position: int) -> int:

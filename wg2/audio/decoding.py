@@ -176,10 +176,12 @@ def _decoded(link: Link, enough_s: float, name: str) -> Source:
     import av  # takes a quarter of a second, which who reads WAV and FLAC need not pay
 
     try:
-        with av.open(io.BytesIO(link.data), format=link.demuxer) as container:
-            if not container.streams.audio:
-                raise DamagedError(f"{name}: holds no sound; replace the file or remove it from the corpus")
-            stream = container.streams.audio[0]
+        with av.open(io.BytesIO(link.data), format=link.demuxer, metadata_errors="replace") as container:
+            stream = next((track for track in container.streams.audio if track.codec_context), None)
+            if not stream:
+                raise DamagedError(
+                    f"{name}: holds no sound that is known; replace the file or remove it from the corpus"
+                )
             codec = stream.codec_context
             if codec.name == "flac":
                 codec.options = {"err_detect": "crccheck+explode"}
