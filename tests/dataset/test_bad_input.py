@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_set
 import soundfile
+import sounds
 from numpy.typing import NDArray
 
 from wg2 import storage
@@ -43,6 +44,23 @@ def cut_wav(samples: Samples) -> Callable[[Path], None]:
     return write
 
 
+def encoded(samples: Samples, subtype: str, share: float = 1.0) -> Callable[[Path], None]:
+    """As MP3 or Ogg, of which a share is kept."""
+
+    def write(path: Path) -> None:
+        container = "MP3" if subtype.startswith("MPEG") else "OGG"
+        data = sounds.wav(samples, RATE, container, subtype)
+        path.write_bytes(data[: round(share * len(data))])
+
+    return write
+
+
+def with_click(samples: Samples) -> Samples:
+    spoilt = 0.05 * samples
+    spoilt[1200] = 0.98
+    return spoilt
+
+
 def with_nan(samples: Samples) -> Samples:
     spoilt = samples.copy()
     spoilt[1000] = np.nan
@@ -73,6 +91,13 @@ def kinds(speech: Samples) -> dict[str, tuple[Callable[[Path], object] | None, s
         "text in another script": (None, "Привет, мир", "text/TextError"),
         "stereo with a dead channel": (flac(np.stack([speech, 0 * speech], axis=1)), TEXT, "left"),
         "stereo": (flac(np.stack([speech, speech], axis=1)), TEXT, "mean"),
+        "stereo that would cancel": (flac(np.stack([speech, -speech], axis=1)), TEXT, "left"),
+        "a float file beyond full scale": (floats(speech * 9), TEXT, "mono"),
+        "a click above soft speech": (flac(with_click(speech)), TEXT, "mono"),
+        "an M4A": (lambda path: path.write_bytes(sounds.muxed(speech, "ipod", "aac", RATE)), TEXT, "mono"),
+        "a cut Vorbis": (encoded(speech, "VORBIS", 0.93), TEXT, "audio/DamagedError"),
+        "a cut Opus": (encoded(speech, "OPUS", 0.93), TEXT, "audio/DamagedError"),
+        "a cut MP3": (encoded(speech, "MPEG_LAYER_III", 0.93), TEXT, "audio/DamagedError"),
         "a small offset": (floats(speech * 0.3 + 0.05), TEXT, "mono"),
     }
 
@@ -114,6 +139,13 @@ def test_a_bad_recording_ends_where_its_kind_belongs(kind: str, prepared: Datase
         return
     row = next(row for row in small_set.rows(prepared) if row["utt_id"] == utt_id(kind))
     assert row["source"]["channel"] == wanted
+    assert row["lufs"] == pytest.approx(AudioConfig().target_lufs, abs=0.1)
+    assert row["source"]["sampling_rate"] == RATE
+    assert row["source"]["codec"] == ("aac" if kind == "an M4A" else "float" if path_is_float(kind) else "flac")
+
+
+def path_is_float(kind: str) -> bool:
+    return kind in ("a small offset", "a float file beyond full scale")
 
 
 @pytest.mark.slow

@@ -100,6 +100,13 @@ def as_schema_2(root: Path) -> None:
         small_set.rewrite(root, lambda _: None, unit)
 
 
+def as_schema_3(root: Path) -> None:
+    """What wg2 wrote before the recordings' own rate and codec were kept."""
+    document(root, schema_version=3)
+    for unit in range(len(document(root)["units"])):
+        small_set.rewrite(root, lambda _: None, unit)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "durations that do not add up": (lambda root: small_set.rewrite(root, longer), "DEMO-001: durations sum to"),
     "more phones than durations": (set_in_first(phones=["sil"]), "DEMO-001: 1 phones but"),
@@ -142,6 +149,16 @@ def test_a_sound_data_set_has_no_violation(whole: Path, capsys: pytest.CaptureFi
     assert list(violations(str(whole))) == []
     assert main(["dataset", "verify", str(whole)]) == 0
     assert "5 utterances" in capsys.readouterr().out
+
+
+def test_a_data_set_of_schema_3_is_in_order_and_is_shown_and_reported(copy: Path):
+    as_schema_3(copy)
+    row = _all_rows(copy)[0]
+    assert "codec" not in row["source"]
+    assert "bandwidth_hz" not in row["quality"]
+    assert list(violations(str(copy))) == []
+    assert main(["dataset", "report", str(copy)]) == 0
+    assert "recorded as" not in (copy / "report.html").read_text()
 
 
 def test_a_data_set_of_schema_2_is_in_order_and_is_shown_and_reported(copy: Path):

@@ -7,11 +7,13 @@ import subprocess
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import small_set
 from small_set import bundled_rows, prepare, rows, write_manifest
 
 from wg2 import storage
@@ -79,10 +81,30 @@ def test_the_quantities_are_those_of_the_rows(made: Made):
         "length, s": [row["num_samples"] / 24000 for row in kept],
         "loudness, LUFS": [row["lufs"] for row in kept],
         "signal-to-noise ratio, dB": [row["quality"]["snr_db"] for row in kept],
+        "bandwidth, Hz": [row["quality"]["bandwidth_hz"] for row in kept],
     }
     for name, values in columns.items():
         figures = " ".join(f"{value:.2f}" for value in np.quantile(values, (0, 0.05, 0.5, 0.95, 1)))
         assert f"{name} {figures}" in text
+
+
+def test_rates_and_codecs_of_the_recordings_are_counted(made: Made):
+    assert survey(made.info).sources == {("flac", 16_000): len(rows(made.info))}
+    assert f"recorded as Hz utterances flac 16000 {len(rows(made.info))} " in words_of(made.page)
+
+
+def test_utterances_far_off_the_target_or_of_a_narrow_band_are_named(made: Made, copy: Path):
+    assert "No utterance is more than 6 LU off the target of -23 LUFS." in words_of(made.page)
+    assert "less than half of the band" not in words_of(made.page)
+
+    def spoil(rows: list[dict[str, Any]]) -> None:
+        rows[0]["lufs"], rows[1]["quality"]["bandwidth_hz"] = -31.5, 3900.0
+
+    small_set.rewrite(copy, spoil)
+    first, second, *_ = (row["utt_id"] for row in rows(open_dataset(str(copy))))
+    text = words_of(render(open_dataset(str(copy))))
+    assert f"1 more than 6 LU off the target of -23 LUFS: {first} (-31.5 LUFS)" in text
+    assert f"1 with less than half of the band that 24000 Hz can hold, as of a telephone: {second} (3900 Hz)" in text
 
 
 def test_phones_words_and_durations_are_counted_as_they_are(made: Made):

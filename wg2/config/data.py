@@ -39,7 +39,10 @@ class AudioConfig:
     sampling_rate: int = 24_000
     """Samples a second (Hz) of the data set and of the voice."""
     channel: Literal["mean", "left", "right", "loudest"] = "mean"
-    """What becomes of a recording with several channels; each row records it. A dead channel is not in the mean."""
+    """What becomes of a recording with several channels; each row records it. In the mean are those that agree with the
+    best one: no dead, inverted or delayed channel, and no other sound."""
+    min_source_rate: int = 0
+    """Lowest sampling rate (Hz) of a recording that is kept: one of less has no upper band. 0 turns the check off."""
     remove_dc: bool = True
     """Take out a constant offset (DC)."""
     max_dc: float = 0.1
@@ -71,7 +74,8 @@ class AudioConfig:
         levels = {"trim_db": (TINY, 200), "target_lufs": (-70, 0)}
         lengths = {"trim_margin_s": (0, 60), "min_s": (0, inf), "max_s": (TINY, inf), "max_source_s": (TINY, inf)}
         quality = {"max_dc": (0, 1), "max_clipped_fraction": (0, 1), "min_snr_db": (0, 100)}
-        check_ranges("audio", self, {"sampling_rate": (4000, 192_000), **levels, **lengths, **quality})
+        rates = {"sampling_rate": (4000, 192_000), "min_source_rate": (0, 192_000)}
+        check_ranges("audio", self, {**rates, **levels, **lengths, **quality})
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ def read_document(root: str) -> Mapping[str, Any]:
 
 def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
     if document["schema_version"] not in READABLE_VERSIONS:
-        readable = " and ".join(map(str, READABLE_VERSIONS))
+        readable = ", ".join(map(str, READABLE_VERSIONS))
         raise DatasetError(f"{root}: schema version {document['schema_version']}, this wg2 reads {readable}; "
                            "prepare it again into another folder")  # fmt: skip
     plain = ("schema_version", "config_hash", "identity", "sampling_rate", "samples_per_frame", "num_utterances",

