@@ -88,8 +88,9 @@ def _not_started(folder: str, why: str) -> str:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if sys.platform == "linux" else 0.0
     return (
         f"Ray did not start on {platform.node()} in two attempts ({why}), with a load of {os.getloadavg()[0]:.1f} on "
-        f"{os.cpu_count()} cores{f' and {free:.1f} GiB of free memory' if free else ''}; wanted an answer within 30 s; end "
-        f"other programs and run the same command again, or set RAY_ADDRESS to a cluster; its logs are below {folder}"
+        f"{os.cpu_count()} cores{f' and {free:.1f} GiB of free memory' if free else ''}; wanted an answer within 30 s; "
+        "end other programs and run the same command again, or set RAY_ADDRESS to a cluster; its logs are below "
+        f"{folder}"
     )
 
 

@@ -88,7 +88,7 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, metadata: str | byt
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("layout", "named"), [("ljspeech", r"nowhere/metadata\.csv"), ("auto", "nowhere: no such file")])
+@pytest.mark.parametrize(("layout", "named"), [("ljspeech", r"nowhere/metadata\.csv"), ("auto", "nowhere: no such")])
 def test_a_missing_corpus_is_named_with_what_is_wanted(tmp_path: Path, layout: Layout, named: str):
     with pytest.raises(CorpusError, match=rf"{named}.*must name a folder with metadata\.csv and wavs/"):
         recordings(CorpusConfig(root=str(tmp_path / "nowhere"), layout=layout))

@@ -23,12 +23,13 @@ class CorpusConfig:
     root: str = BUNDLED
     """Folder or s3:// prefix of the corpus, or a manifest file; 'bundled' is the small one that comes with wg2."""
     layout: Layout = "auto"
-    """How the corpus is laid out; auto looks, and prepare says what it saw. ljspeech: metadata.csv (id|raw|normalised or
-    other columns) beside wavs/. librispeech: speaker/chapter/*.flac with *.trans.txt. libritts: speaker/chapter/*.wav
-    with *.normalized.txt. manifest: a CSV or JSONL file with uri, text, and optionally utt_id, speaker, text_norm,
-    start_s, end_s. nemo: JSON lines with audio_filepath and text. huggingface: metadata.csv or .jsonl with file_name
-    and transcription. parquet: files with audio bytes. common_voice: validated.tsv beside clips/. vctk: txt/ beside
-    wav48/. kaldi: a data directory with wav.scp. folders: audio with .txt or .lab beside each file."""
+    """How the corpus is laid out; auto looks, and prepare says what it saw. ljspeech: metadata.csv (id|raw|normalised
+    or other columns) beside wavs/. librispeech: speaker/chapter/*.flac with *.trans.txt. libritts:
+    speaker/chapter/*.wav with *.normalized.txt. manifest: a CSV or JSONL file with uri, text, and optionally utt_id,
+    speaker, text_norm, start_s, end_s. nemo: JSON lines with audio_filepath and text. huggingface: metadata.csv or
+    .jsonl with file_name and transcription. parquet: files with audio bytes. common_voice: validated.tsv beside
+    clips/. vctk: txt/ beside wav48/. kaldi: a data directory with wav.scp. folders: audio with .txt or .lab beside each
+    file."""
     columns: tuple[Column, ...] = ()
     """What the columns of an ljspeech metadata file are; by default its first hundred lines tell."""
     markup: Literal["drop", "refuse"] = "drop"

@@ -91,8 +91,8 @@ def decide(lines: Sequence[str], audio: Container[str], file: str, columns: tupl
         columns, why = _of_contents([row for row in rows if len(row) == width], width, audio)
     if not columns:
         raise CorpusError(
-            f"{file}:{1 + header}: got {len(rows[0])} fields, wanted id|raw|normalised or id|speaker|text, and the first "
-            f"{len(rows)} lines do not tell; name them in corpus.columns ({', '.join(get_args(Column))}): "
+            f"{file}:{1 + header}: got {len(rows[0])} fields, wanted id|raw|normalised or id|speaker|text, and the "
+            f"first {len(rows)} lines do not tell; name them in corpus.columns ({', '.join(get_args(Column))}): "
             f"{separator.join(rows[0])[:60]!r}"
         )
     return Table(columns, separator, quoted, header, why)
@@ -116,10 +116,9 @@ def _header(row: Sequence[str], audio: Container[str]) -> tuple[Column, ...]:
     """The columns that a header names; () when the line is none."""
     names = tuple(_NAMES.get(re.sub(r"[\s-]+", "_", field.lower()), "ignore") for field in row)
     known = len(names) - names.count("ignore")
-    is_header = known >= 2 and 2 * known >= len(names) and row[0] not in audio
-    return (
-        tuple(name if name not in names[:place] else "ignore" for place, name in enumerate(names)) if is_header else ()
-    )
+    if known < 2 or 2 * known < len(names) or row[0] in audio:
+        return ()
+    return tuple(name if name not in names[:place] else "ignore" for place, name in enumerate(names))
 
 
 def _of_contents(rows: Sequence[Sequence[str]], width: int, audio: Container[str]) -> tuple[tuple[Column, ...], str]:
@@ -181,9 +180,9 @@ def _are_the_same(raw: Sequence[str], normalised: Sequence[str]) -> bool:
             shares.append(1.0)
         elif one and other:
             shares.append(len(one & other) / min(len(one), len(other)))
-    return (
-        sum(shares) >= 0.5 * len(shares) if shares else not any(normalised) or not (_is_few(raw) or _is_few(normalised))
-    )
+    if shares:
+        return sum(shares) >= 0.5 * len(shares)
+    return not any(normalised) or not (_is_few(raw) or _is_few(normalised))
 
 
 def _has_digits(column: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
 """A data directory of Kaldi: `wav.scp`, `text`, and optionally `segments` and `utt2spk`, with 'ID REST' in each line.
 
-Paths are from the directory, or from a folder above it (a recipe names them from its own). A recording may be a command
-there: none is run, but the file behind `flac -dc FILE |`, `cat FILE |` or `sox FILE -t wav - |` is read; an utterance of
-another command is a reject. Text, segments and speakers are in memory, some 300 bytes an utterance.
+Paths are from the directory, or from a folder above it (a recipe names them from its own). A recording may be a
+command there: none is run, but the file behind `flac -dc FILE |`, `cat FILE |` or `sox FILE -t wav - |` is read; an
+utterance of another command is a reject. Text, segments and speakers are in memory, some 300 bytes an utterance.
 https://kaldi-asr.org/doc/data_prep.html
 """
 
@@ -17,8 +17,8 @@ from wg2.errors import CorpusError, MissingError
 
 WAVS = "wav.scp"
 _DECODERS = ("flac", "cat", "sox", "ffmpeg")
-_PLAIN_OPTIONS = {"-d", "-c", "-s", "-dc", "-cd", "-dcs", "-cds", "--decode", "--stdout", "--silent", "-t", "wav", "-", "-i", "-f",
-                  "-y", "-nostdin", "-loglevel", "error", "pipe:1", "-hide_banner"}  # fmt: skip
+_PLAIN_OPTIONS = frozenset(("-d", "-c", "-s", "-dc", "-cd", "-dcs", "-cds", "--decode", "--stdout", "--silent", "-t",
+                            "wav", "-", "-i", "-f", "-y", "-nostdin", "pipe:1"))  # fmt: skip
 """What changes nothing in the sound: sox with an effect is no decoder."""
 
 
@@ -77,8 +77,9 @@ def _parts(root: str, segments: dict[str, str]) -> Iterator[tuple[str, _Part]]:
         except ValueError:
             part = _Part("", -1)
         if part.start_s < 0 or (part.end_s and part.end_s <= part.start_s):
-            raise CorpusError(f"{root}/segments:{number}: got {line[:60]!r}, wanted a recording, its start and its end in "
-                              "seconds")  # fmt: skip
+            raise CorpusError(
+                f"{root}/segments:{number}: got {line[:60]!r}, wanted a recording, its start and its end in seconds"
+            )
         yield utt_id, part
 
 
@@ -88,9 +89,9 @@ def _audio(root: str, recording: str, wavs: dict[str, str], audio: AudioFiles) -
     path = _behind(source)
     if not path:
         uri = storage.join(root, recording)
-        why = (
-            f"is the command {source[:80]!r}, which is not run; decode it to a file" if source else "is missing; add it"
-        )
+        why = "is missing; add it"
+        if source:
+            why = f"is the command {source[:80]!r}, which is not run; decode it to a file"
         return uri, "", f"{root}/{WAVS}: recording {recording!r} {why}"
     for folder in (root, *(root.rsplit("/", up)[0] for up in (1, 2))):
         uri, version = audio.find(folder, path)

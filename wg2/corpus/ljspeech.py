@@ -1,7 +1,7 @@
 """The LJSpeech layout: `metadata.csv` (UTF-8, `id|raw|normalised` or other columns) beside `wavs/ID.wav`.
 
-Also `id|speaker|text`, `id.wav|text`, `wav/` for `wavs/`, a header, quotes, tabs, semicolons: the first hundred lines decide
-(columns.py). Another format than WAV will do; a recording without a line in the metadata is no utterance of the corpus.
+Also `id|speaker|text`, `id.wav|text`, `wav/` for `wavs/`, a header, quotes, tabs, semicolons: the first hundred lines
+decide (columns.py). Another format than WAV will do; a recording without a line in the metadata is no utterance.
 """
 
 from collections.abc import Iterator
@@ -40,9 +40,8 @@ def read(root: str, columns: tuple[Column, ...] = ()) -> Iterator[Recording]:
         row = dict(zip(table.columns, fields, strict=True))
         utt_id, uri, version = audio.take(row["id"])
         ids.add(utt_id, metadata, number)
-        yield Recording(
-            utt_id, uri, row["text"], row.get("text_norm", ""), row.get("speaker") or SPEAKER, version=version
-        )
+        speaker = row.get("speaker") or SPEAKER
+        yield Recording(utt_id, uri, row["text"], row.get("text_norm", ""), speaker, version=version)
 
 
 def saw(root: str, columns: tuple[Column, ...] = ()) -> str:

@@ -1,4 +1,4 @@
-"""The manifest of NeMo: a JSON object a line, with `audio_filepath` (from the manifest's folder, or absolute) and `text`.
+"""The manifest of NeMo: a JSON object a line, with `audio_filepath` (absolute, or from the manifest's folder), `text`.
 
 Optional are `duration`, `offset`, `speaker` and `normalized_text`. Where a row has an `offset`, the utterance is the
 `duration` seconds from there; a row without one is its whole file, and the rounded `duration` says nothing new.

@@ -1,4 +1,4 @@
-"""Parquet files with the audio in them, as Hugging Face `datasets` writes them: `audio: {bytes, path}` and a transcript.
+"""Parquet files with the audio in them, as Hugging Face `datasets` has them: `audio: {bytes, path}` and a transcript.
 
 A recording is named `FILE.parquet#row=12`; `read_audio` opens that. The data sets of wg2 are such files too.
 """

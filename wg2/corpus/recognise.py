@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 
 from wg2 import storage
 from wg2.config import Layout
-from wg2.corpus import common_voice, folders, huggingface, kaldi, ljspeech, parquet, tables, vctk
+from wg2.corpus import common_voice, folders, huggingface, kaldi, ljspeech, tables, vctk
 from wg2.corpus.recording import AUDIO_FORMATS, split_name
 from wg2.errors import CorpusError
 
 _MOST_FOLDERS = 40
 """Folders that are looked into."""
 _NAMES_SHOWN = 8
+_OF_ONE_FOLDER = ("ljspeech", "manifest", "nemo")
+"""Layouts that are read where they were found; others are of the whole corpus."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,20 @@ def recognise(root: str) -> Seen:
     for below in _below(look):
         for test in _NESTED:
             if seen := test(below):
-                return Seen(seen.layout, root, seen.evidence)
+                return seen if seen.layout in _OF_ONE_FOLDER else Seen(seen.layout, root, seen.evidence)
     if not look.files and not look.folders:
-        raise CorpusError(f"{root}: {'it is empty' if storage.exists(root) else 'no such file or folder'}; corpus.root must "
-                          "name a folder with metadata.csv and wavs/, or a corpus of another corpus.layout")  # fmt: skip
+        why = "it is empty" if storage.exists(root) else "no such file or folder"
+        raise CorpusError(
+            f"{root}: {why}; corpus.root must name a folder with metadata.csv and wavs/, or another layout"
+        )
     return _unknown(root, f"{', '.join([*look.files, *look.folders][:_NAMES_SHOWN])} ...")
 
 
 def _unknown(root: str, got: str) -> Seen:
-    raise CorpusError(f"{root}: got {got}, which is no corpus that corpus.layout auto knows; see corpus.layout in --help for "
-                      "what each is recognised by")  # fmt: skip
+    raise CorpusError(
+        f"{root}: got {got}, which is no corpus that corpus.layout auto knows; --help says at corpus.layout what "
+        "each is recognised by; name the layout, or write a manifest with uri,text"
+    )
 
 
 def _look(uri: str) -> _Look:
@@ -107,10 +113,9 @@ def _metadata(look: _Look) -> Seen | None:
     for name in (*huggingface.METADATA, *ljspeech.NAMES):
         if name in look.files:
             seen = _table(storage.join(look.uri, name)) if name in huggingface.METADATA else None
-            if seen and seen.layout in ("huggingface", "nemo", "manifest"):
-                return Seen(
-                    seen.layout, look.uri if seen.layout == "huggingface" else seen.root, f"{name}: {seen.evidence}"
-                )
+            if seen and seen.layout != "common_voice":
+                root = look.uri if seen.layout == "huggingface" else seen.root
+                return Seen(seen.layout, root, f"{name}: {seen.evidence}")
             if name in ljspeech.NAMES:
                 return Seen("ljspeech", look.uri, name)
     return None
@@ -134,8 +139,8 @@ def _manifest(look: _Look) -> Seen | None:
     """The one table in a folder; of several nobody can say which."""
     seen = [found for name in look.with_suffix(*tables.SUFFIXES) if (found := _table(storage.join(look.uri, name)))]
     if len(seen) > 1:
-        raise CorpusError(f"{look.uri}: got the manifests {', '.join(found.root.rpartition('/')[2] for found in seen)}; name "
-                          "the one that is wanted in corpus.root")  # fmt: skip
+        names = ", ".join(found.root.rpartition("/")[2] for found in seen)
+        raise CorpusError(f"{look.uri}: got the manifests {names}; name the one that is wanted in corpus.root")
     return Seen(seen[0].layout, seen[0].root, f"{seen[0].root}: {seen[0].evidence}") if seen else None
 
 

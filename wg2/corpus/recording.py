@@ -7,23 +7,8 @@ from wg2.errors import CorpusError
 
 SPEAKER = "single"
 """The one speaker of a corpus that names none."""
-AUDIO_FORMATS = (
-    "wav",
-    "flac",
-    "aiff",
-    "aif",
-    "w64",
-    "caf",
-    "au",
-    "sph",
-    "mp3",
-    "ogg",
-    "oga",
-    "opus",
-    "m4a",
-    "aac",
-    "webm",
-)
+AUDIO_FORMATS = ("wav", "flac", "aiff", "aif", "w64", "caf", "au", "sph", "mp3", "ogg", "oga", "opus", "m4a", "aac",
+                 "webm")  # fmt: skip
 """In order of preference, where an utterance is there in several."""
 _LINE_BITS = 40
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -1,4 +1,4 @@
-"""Transcripts as corpora have them: entities, mojibake and literal escapes are repaired, tags and marked events dropped.
+"""Transcripts as corpora have them: entities, mojibake, literal escapes are repaired, tags and marked events dropped.
 
 What a reader of the text would not see is no word of it. What nobody can repair (U+FFFD, half a character) is refused:
 a voice would learn it in silence. `Recording.notes` says what was found, so that it is counted.
@@ -20,22 +20,17 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt](?![a-z]*[:
 _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>|<\|[^<>|]*\|>")
 _PUNCTUATION = {"<comma>": ",", "<period>": ".", "<questionmark>": "?", "<exclamationpoint>": "!"}
 """GigaSpeech's tags that stand for a mark."""
-_BRACKETS = re.compile(r"\[([^][]{1,40})\]|\{([^}{]{1,40})\}|<([^<>]{1,40})>")
-_EVENTS = frozenset(
-    """
-noise noises breath breaths breathe breathes breathing inhale inhales inhaling exhale exhales exhaling laugh laughs laughing
-laughter chuckle chuckles chuckling giggle giggles cough coughs coughing sneeze sneezes sniff sniffs sniffle sniffles sigh
-sighs sighing gasp gasps smack lipsmack click clicks swallow swallows throat music applause clapping silence sil sp spn nsn
-lau brth pause beep bleep crosstalk overlap static hum hums whistle whistles yawn yawns groan groans cry crying sob sobs cheers
-cheering bark barking ringing ring slam knock knocking rustle rustling unk unknown unintelligible inaudible indistinct
-xxx garbage oov mumble mumbles mumbling hesitation vocalization
-""".split()
+_BRACKETS = re.compile(r"\[[^][]{1,40}\]|\{[^}{]{1,40}\}|<[^<>]{1,40}>")
+_EVENT = re.compile(
+    "noises?|breath(?:s|es|e|ing)?|(?:in|ex)hal(?:es?|ing)|laugh(?:s|ing|ter)?|(?:chuckl|giggl|sniffl|mumbl)(?:es?|ing)|"
+    "(?:cough|sniff|sigh|gasp|smack|click|swallow|groan|yawn|sob|cheer|bark|ring|slam|knock|hum|beep|bleep)(?:s|ing)?|"
+    "(?:sneez|whistl|rustl)(?:es?|ing)|lipsmack|throat|cry(?:ing)?|music|applause|clapping|silence|sil|sp|spn|nsn|lau|brth|"
+    "pause|crosstalk|overlap|static|unk|unknown|unintelligible|inaudible|indistinct|xxx|garbage|oov|hesitation|vocalization"
 )
-_ABOUT_EVENTS = frozenset(
-    """
-a an the of in on and with background speaker speech voice mouth lip tongue paper door phone telephone dog bell human vocalized
-spoken word words foreign non verbal nonverbal nonspeech loud heavy deep short long clears clearing softly quietly audience
-""".split()
+"""Words that name a sound, or a word that was not understood."""
+_ABOUT_EVENTS = re.compile(
+    "an?|the|of|in|on|and|with|background|speaker|speech|voice|mouth|lip|tongue|paper|door|(?:tele)?phone|dog|bell|human|"
+    "vocali[sz]ed|spoken|words?|foreign|non|(?:non)?verbal|nonspeech|loud|heavy|deep|short|long|clear(?:s|ing)|softly"
 )
 _BROKEN_CATEGORIES = {"Cn", "Co", "Cs"}
 _SHOWN = 60
@@ -98,10 +93,9 @@ def _without_markup(text: str, notes: dict[str, None]) -> str:
     """Tags go, and brackets that hold an event; brackets around words stay."""
 
     def event(match: re.Match[str]) -> str:
-        words = re.findall(r"[a-z]+", (match[1] or match[2] or match[3]).lower())
-        if BRACED.fullmatch(match[0]) or not _EVENTS.intersection(words) or not _EVENTS.issuperset(
-            word for word in words if word not in _ABOUT_EVENTS
-        ):  # fmt: skip
+        words = re.findall("[a-z]+", match[0].lower())
+        about = [word for word in words if not _EVENT.fullmatch(word)]
+        if BRACED.fullmatch(match[0]) or len(about) == len(words) or not all(map(_ABOUT_EVENTS.fullmatch, about)):
             return match[0]
         notes[EVENT] = None
         return " "

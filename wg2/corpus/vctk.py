@@ -28,10 +28,8 @@ def read(root: str) -> Iterator[Recording]:
     if not folder:
         raise CorpusError(f"{root}: no folder of recordings; wanted {' or '.join(AUDIO_FOLDERS[:2])} beside txt")
     ids, audio = Ids(), storage.join(root, folder)
-    there = {
-        item.name for place in (audio, storage.join(root, "txt")) for item in storage.scan(place) if item.is_folder
-    }
-    for speaker in sorted(there):
+    places = [item for place in (audio, storage.join(root, "txt")) for item in storage.scan(place)]
+    for speaker in sorted({item.name for item in places if item.is_folder}):
         texts = storage.join(root, "txt", speaker)
         for recording in _recordings(storage.join(audio, speaker), texts, speaker):
             ids.add(recording.utt_id, texts, 1)
