@@ -94,6 +94,9 @@ def run(config: Config) -> PrepareSummary:
         StorageError: the data set cannot be written.
     """
     start, config = time.monotonic(), absolute(config)
+    source, saw = corpus.recognised(config.corpus)
+    config = replace(config, corpus=source)
+    print(f"prepare: corpus {source.root}: {saw}", flush=True)
     hop, root = config.model.samples_per_frame, config.dataset_dir
     recipe = _with_model(Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout), config)
     ledger = Ledger(root, recipe.settings())

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import ray
 from ray._private import ray_constants
 
 from wg2 import progress
-from wg2.errors import Wg2Error
+from wg2.errors import ClusterError, Wg2Error
 
 if (os.environ.get("RAY_ADDRESS") or "http").startswith("http"):
     # A private Ray listens on loopback only: Ray's way for laptops with a firewall, which its processes read from the
@@ -56,21 +57,38 @@ def joins_cluster() -> bool:
 
 
 def _start_local() -> None:
-    """A private Ray; a second try on a machine so busy that Ray's own limit of 30 s was too short."""
+    """A private Ray; a second try on a machine so busy that Ray's own limit of 30 s was too short.
+
+    Raises:
+        ClusterError: it did not start twice; its logs stay.
+    """
     _sweep_killed()
-    try:
-        _init_local()
-    except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
-        print("Ray did not start within 30 s: the machine is busy; trying once more", file=sys.stderr)
-        _init_local()
+    for attempt in (1, 2):
+        folder = tempfile.mkdtemp(prefix="wg2-ray-", dir="/tmp")  # a socket's path has 107 bytes at most
+        _afterwards.callback(_remove, folder, _lock(folder))
+        try:
+            _init_local(folder)
+            return
+        except Exception as error:  # Ray has no class of its own for it
+            why = str(error).strip().partition("\n")[0][:200]
+            if attempt == 2:
+                _keep(folder)
+                raise ClusterError(_not_started(folder, why)) from error
+            print(f"Ray did not start ({why}): the machine may be busy; trying once more", file=sys.stderr)
 
 
-def _init_local() -> None:
+def _not_started(folder: str, why: str) -> str:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if sys.platform == "linux" else 0.0
+    return (
+        f"Ray did not start on {platform.node()} in two attempts ({why}), with a load of {os.getloadavg()[0]:.1f} on "
+        f"{os.cpu_count()} cores{f' and {free:.1f} GiB of free memory' if free else ''}; wanted an answer within 30 s; "
+        "end other programs and run the same command again, or set RAY_ADDRESS to a cluster; its logs are below "
+        f"{folder}"
+    )
+
+
+def _init_local(folder: str) -> None:
     """One logical CPU more than there are cores: an actor pool that takes them all would starve Ray's own tasks."""
-    folder = tempfile.mkdtemp(prefix="wg2-ray-", dir="/tmp")  # a socket's path has 107 bytes at most
-    _afterwards.callback(_remove, folder, _lock(folder))
     ray.init(
         address="local",
         include_dashboard=False,
@@ -99,6 +117,12 @@ def _remove(folder: str, lock: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _keep(folder: str) -> None:
+    """Leave a Ray's folder, for who looks into its logs: nobody sweeps what has no lock."""
+    _keep_logs.append(folder)
+    Path(folder, "lock").unlink(missing_ok=True)
+
+
 def _lock(folder: str) -> int:
     """A lock in the folder that this process holds while it lives; its file descriptor."""
     lock = os.open(f"{folder}/lock", os.O_CREAT | os.O_RDWR)
@@ -115,7 +139,7 @@ def _sweep_killed() -> None:
 
 
 _keep_logs: list[str] = []
-"""Ray's sessions with a failure that is no user's error: their logs stay."""
+"""Folders of Rays that failed by no user's error: their logs stay."""
 
 
 def resources(kind: str) -> int:
@@ -169,8 +193,7 @@ def _report(error: BaseException) -> None:
     traceback.print_exception(error)
     if ray.is_initialized():
         folder = _session_folder()
-        _keep_logs.append(folder)
-        (Path(folder).parent / "lock").unlink(missing_ok=True)
+        _keep(str(Path(folder).parent))
         print(f"Ray's logs are below {folder}", file=sys.stderr)
 
 

@@ -8,6 +8,7 @@
     |-- BookError            a book that cannot be read, or that holds nothing to speak
     |-- ListeningError       a listening test that cannot be made, or answers that do not belong to it
     |-- UtteranceError       one utterance that cannot be used: it goes to the rejects, the others go on
+    |   |-- RowError         what the corpus' metadata says of it
     |   |-- AudioError       its sound
     |   |   |-- DamagedError     empty, undecodable, truncated, NaN
     |   |   |-- SamplingRateError  a rate that no speech is recorded at
@@ -22,6 +23,7 @@
     |   `-- AlignmentError   words and sound that do not fit
     |       `-- ScoreError       they fit far worse than those of the same unit: another text
     |-- WorkerError          actors that die or fail again and again
+    |-- ClusterError         Ray does not start
     |-- DatasetError         a data set that breaks an invariant, is incomplete or does not match the model
     |-- ShapeError           tensors whose shapes do not fit
     |-- ScheduleError        a noise schedule that is not monotone, not in (0, 1) or does not end near the prior
@@ -61,12 +63,20 @@ class WorkerError(Wg2Error):
     """Actors die or fail again and again, and nothing comes of it."""
 
 
+class ClusterError(Wg2Error):
+    """Ray does not start on this machine."""
+
+
 class ListeningError(Wg2Error):
     """A listening test cannot be made, or its answers cannot be read."""
 
 
 class UtteranceError(Wg2Error):
     """One utterance cannot be used; the ones around it can."""
+
+
+class RowError(UtteranceError):
+    """What the metadata of the corpus says of the utterance cannot be used."""
 
 
 class AudioError(UtteranceError):

@@ -93,9 +93,13 @@ def _s3(endpoint: str | None, _pid: int) -> fs.FileSystem:
     )
 
 
-def _persist(uri: str, what: str, transfer: Callable[[], T]) -> T:
+def persist(uri: str, what: str, transfer: Callable[[], T]) -> T:
     """The transfer's result, tried again where S3 broke off.
 
+    Args:
+        uri: what it is about.
+        what: it cannot do when it fails, for the message.
+        transfer: raises OSError when it fails.
     Raises:
         MissingError: there is nothing at `uri`.
         StorageError: anything else that trying again did not mend.
@@ -120,7 +124,7 @@ def read_bytes(uri: str) -> bytes:
         MissingError: there is none.
         StorageError: it is unreadable.
     """
-    return _persist(uri, "cannot read", partial(_read_whole, uri))
+    return persist(uri, "cannot read", partial(_read_whole, uri))
 
 
 def _read_whole(uri: str) -> bytes:
@@ -141,7 +145,7 @@ def read_lines(uri: str) -> Iterator[bytes]:
         StorageError: it is unreadable.
     """
     rest, start = b"", 0
-    while chunk := _persist(uri, "cannot read", partial(_read_part, uri, start)):
+    while chunk := persist(uri, "cannot read", partial(_read_part, uri, start)):
         start += len(chunk)
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
@@ -167,7 +171,7 @@ def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """
     what = f"cannot write {len(data)} bytes"
     try:
-        _persist(uri, what, partial(_write_whole, uri, data))
+        persist(uri, what, partial(_write_whole, uri, data))
     except MissingError as error:  # a file where a folder should be, or no bucket
         raise StorageError(str(error)) from error
 
@@ -201,7 +205,7 @@ def exists(uri: str) -> bool:
         StorageError: nobody can say.
     """
     files, path = filesystem(uri)
-    info = _persist(uri, "cannot look", lambda: files.get_file_info(path))
+    info = persist(uri, "cannot look", lambda: files.get_file_info(path))
     return bool(info.type != fs.FileType.NotFound)
 
 
@@ -210,7 +214,7 @@ def version(uri: str) -> str:
     if is_local(uri):
         return _local_version(absolute(uri))
     files, path = filesystem(uri)
-    return _version(_persist(uri, "cannot look", lambda: files.get_file_info(path)))
+    return _version(persist(uri, "cannot look", lambda: files.get_file_info(path)))
 
 
 def _version(info: fs.FileInfo) -> str:
@@ -229,7 +233,7 @@ def scan(uri: str) -> Iterator[Listed]:
         return _scan_local(absolute(uri))
     files, path = filesystem(uri)
     selector = fs.FileSelector(path, allow_not_found=True)
-    infos = _persist(uri, "cannot list", lambda: files.get_file_info(selector))
+    infos = persist(uri, "cannot list", lambda: files.get_file_info(selector))
     return (Listed(info.base_name, info.type == fs.FileType.Directory, _version(info)) for info in infos)
 
 
@@ -241,7 +245,7 @@ def walk(uri: str) -> list[str]:
     """
     files, path = filesystem(uri)
     selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
-    infos = _persist(uri, "cannot list", lambda: files.get_file_info(selector))
+    infos = persist(uri, "cannot list", lambda: files.get_file_info(selector))
     root = path.rstrip("/") + "/"
     return [info.path.removeprefix(root) for info in infos if info.type == fs.FileType.File]
 
@@ -291,4 +295,4 @@ def delete(uri: str) -> None:
         options = {"endpoint_url": os.environ.get("AWS_ENDPOINT_URL"), "config_kwargs": {"retries": retries}}
     files, path = fsspec.core.url_to_fs(uri, **options)
     files.invalidate_cache()
-    _persist(uri, "cannot delete", lambda: files.rm(path, recursive=True))
+    persist(uri, "cannot delete", lambda: files.rm(path, recursive=True))

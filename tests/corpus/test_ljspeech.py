@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wg2 import corpus
-from wg2.config import CorpusConfig
+from wg2.config import CorpusConfig, Layout
 from wg2.corpus import Recording
 from wg2.errors import CorpusError
 from wg2.text.phonemes import CONSONANTS, VOWELS
@@ -88,9 +88,10 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, metadata: str | byt
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_corpus_is_named_with_what_is_wanted(tmp_path: Path):
-    with pytest.raises(CorpusError, match=r"nowhere/metadata\.csv.*must name a folder with metadata\.csv and wavs/"):
-        recordings(CorpusConfig(root=str(tmp_path / "nowhere")))
+@pytest.mark.parametrize(("layout", "named"), [("ljspeech", r"nowhere/metadata\.csv"), ("auto", "nowhere: no such")])
+def test_a_missing_corpus_is_named_with_what_is_wanted(tmp_path: Path, layout: Layout, named: str):
+    with pytest.raises(CorpusError, match=rf"{named}.*must name a folder with metadata\.csv and wavs/"):
+        recordings(CorpusConfig(root=str(tmp_path / "nowhere"), layout=layout))
 
 
 def test_good_lines_come_before_the_error_of_a_later_one(tmp_path: Path):

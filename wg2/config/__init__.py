@@ -8,7 +8,7 @@ A TOML file becomes *earlier arguments* of the same parser as the flags, so both
 Each part of the program is given its own section, never the whole tree. The field docstrings are the `--help`.
 """
 
-from wg2.config.data import BUNDLED, AudioConfig, CorpusConfig, MfaConfig, PrepareConfig, TextConfig
+from wg2.config.data import BUNDLED, AudioConfig, Column, CorpusConfig, Layout, MfaConfig, PrepareConfig, TextConfig
 from wg2.config.model import (
     BlstmConfig,
     ConvConfig,
@@ -30,11 +30,13 @@ __all__ = [
     "AugmentConfig",
     "BlstmConfig",
     "BookConfig",
+    "Column",
     "Config",
     "ConvConfig",
     "CorpusConfig",
     "DiffusionConfig",
     "Durations",
+    "Layout",
     "MfaConfig",
     "ModelConfig",
     "PrepareConfig",

@@ -5,9 +5,15 @@ from math import inf
 from typing import Literal
 
 from wg2.config.ranges import TINY, check_ranges
+from wg2.errors import ConfigError
 
 BUNDLED = "bundled"
 """`corpus.root` of the corpus that comes with wg2."""
+Layout = Literal[
+    "auto", "ljspeech", "librispeech", "libritts", "manifest", "nemo", "huggingface", "parquet", "common_voice", "vctk",
+    "kaldi", "folders",
+]  # fmt: skip
+Column = Literal["id", "text", "text_norm", "speaker", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -16,10 +22,19 @@ class CorpusConfig:
 
     root: str = BUNDLED
     """Folder or s3:// prefix of the corpus, or a manifest file; 'bundled' is the small one that comes with wg2."""
-    layout: Literal["ljspeech", "librispeech", "libritts", "manifest"] = "ljspeech"
-    """How the corpus is laid out. ljspeech: metadata.csv (id|raw|normalised) beside wavs/. librispeech:
-    speaker/chapter/*.flac with *.trans.txt. libritts: speaker/chapter/*.wav with *.normalized.txt. manifest: a CSV or
-    JSONL file with uri, text, and optionally utt_id, speaker, text_norm, start_s, end_s."""
+    layout: Layout = "auto"
+    """How the corpus is laid out; auto looks, and prepare says what it saw. ljspeech: metadata.csv (id|raw|normalised
+    or other columns) beside wavs/. librispeech: speaker/chapter/*.flac with *.trans.txt. libritts:
+    speaker/chapter/*.wav with *.normalized.txt. manifest: a CSV or JSONL file with uri, text, and optionally utt_id,
+    speaker, text_norm, start_s, end_s. nemo: JSON lines with audio_filepath and text. huggingface: metadata.csv or
+    .jsonl with file_name and transcription. parquet: files with audio bytes. common_voice: validated.tsv beside
+    clips/. vctk: txt/ beside wav48/. kaldi: a data directory with wav.scp. folders: audio with .txt or .lab beside each
+    file."""
+    columns: tuple[Column, ...] = ()
+    """What the columns of an ljspeech metadata file are; by default its first hundred lines tell."""
+    markup: Literal["drop", "refuse"] = "drop"
+    """What becomes of tags and marked events in transcripts, such as <br/>, <unk>, [noise] and {breath}: they are left
+    out of the text, or the utterance is refused. Either is counted in the report."""
     limit: int = 0
     """Use only the first N utterances; 0 uses all."""
 
@@ -27,9 +42,14 @@ class CorpusConfig:
         """Check the ranges.
 
         Raises:
-            ConfigError: a negative number.
+            ConfigError: a negative number, or columns without exactly one id and one text.
         """
         check_ranges("corpus", self, {"limit": (0, inf)})
+        if self.columns and any(self.columns.count(name) != 1 for name in ("id", "text")):
+            raise ConfigError(
+                f"corpus.columns: got {' '.join(self.columns)}, wanted id and text once each, and optionally text_norm,"
+                " speaker, and ignore for other columns"
+            )
 
 
 @dataclass(frozen=True)

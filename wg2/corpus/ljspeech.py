@@ -1,37 +1,59 @@
-"""The LJSpeech layout: `metadata.csv` (UTF-8, no header, `id|raw|normalised`, no quoting) beside `wavs/ID.wav`.
+"""The LJSpeech layout: `metadata.csv` (UTF-8, `id|raw|normalised` or other columns) beside `wavs/ID.wav`.
 
-Another format than WAV will do; a recording without a line in the metadata is no utterance of the corpus.
+Also `id|speaker|text`, `id.wav|text`, `wav/` for `wavs/`, a header, quotes, tabs, semicolons: the first hundred lines
+decide (columns.py). Another format than WAV will do; a recording without a line in the metadata is no utterance.
 """
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from wg2 import storage
-from wg2.corpus.recording import AUDIO_FORMATS, SPEAKER, Ids, Recording, decode, is_better, split_name
+from wg2.config import Column
+from wg2.corpus.columns import SAMPLE_LINES, Table, decide
+from wg2.corpus.files import AudioFolder
+from wg2.corpus.recording import SPEAKER, Ids, Recording, decode
 from wg2.errors import CorpusError, MissingError
 
 METADATA = "metadata.csv"
+NAMES = (METADATA, "metadata.txt", "metadata.tsv")
+"""What the file may be called."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read(root: str) -> Iterator[Recording]:
+def read(root: str, columns: tuple[Column, ...] = ()) -> Iterator[Recording]:
     """The recordings in the order of the metadata.
 
+    Args:
+        root: the folder.
+        columns: what the columns are; () has the first lines tell.
     Raises:
         CorpusError: there is no corpus, or a line of its metadata is malformed (with the line's number).
     """
-    metadata, wavs = storage.join(root, METADATA), storage.join(root, "wavs")
-    ids, columns = Ids(), 0
-    audio: dict[str, str] | None = None
-    for number, line in _lines(metadata):
-        audio = _audio_files(wavs) if audio is None else audio
-        fields = [field.strip() for field in line.split("|")]
-        columns = columns or len(fields)
-        _check_count(fields, columns, f"{metadata}:{number}")
-        utt_id, text, text_norm = (*fields, "")[:3]
+    metadata = _metadata(root)
+    lines = _lines(metadata)
+    sample = list(islice(lines, SAMPLE_LINES))
+    audio, ids = AudioFolder(root), Ids()
+    table = decide([line for _, line in sample], audio, metadata, columns)
+    for number, line in islice(chain(sample, lines), table.header, None):
+        fields = table.fields(line)
+        _check_count(fields, table, f"{metadata}:{number}", line)
+        row = dict(zip(table.columns, fields, strict=True))
+        utt_id, uri, version = audio.take(row["id"])
         ids.add(utt_id, metadata, number)
-        suffix, _, version = audio.pop(utt_id, "wav ").partition(" ")
-        uri = storage.join(wavs, f"{utt_id}.{suffix}")
-        yield Recording(utt_id, uri, text, text_norm, SPEAKER, version=version)
+        speaker = row.get("speaker") or SPEAKER
+        yield Recording(utt_id, uri, row["text"], row.get("text_norm", ""), speaker, version=version)
+
+
+def saw(root: str, columns: tuple[Column, ...] = ()) -> str:
+    """What the metadata was found to be, for a person; raises as `read`."""
+    metadata = _metadata(root)
+    sample, audio = [line for _, line in islice(_lines(metadata), SAMPLE_LINES)], AudioFolder(root)
+    return f"{decide(sample, audio, metadata, columns)} in {metadata}, audio in {audio.folder}"
+
+
+def _metadata(root: str) -> str:
+    found = (storage.join(root, name) for name in NAMES[1:] if not storage.exists(storage.join(root, METADATA)))
+    return next((uri for uri in found if storage.exists(uri)), storage.join(root, METADATA))
 
 
 def _lines(uri: str) -> Iterator[tuple[int, str]]:
@@ -46,21 +68,7 @@ def _lines(uri: str) -> Iterator[tuple[int, str]]:
         raise CorpusError(f"{error}; corpus.root must name a folder with {METADATA} and wavs/") from error
 
 
-def _check_count(fields: list[str], columns: int, where: str) -> None:
-    """A line has the fields of the first one, two or three."""
-    if len(fields) not in (2, 3) or len(fields) != columns:
+def _check_count(fields: list[str], table: Table, where: str, line: str) -> None:
+    if len(fields) != len(table.columns):
         noun = "field" if len(fields) == 1 else "fields"
-        wanted = "id|raw" if columns == 2 and len(fields) != 2 else "id|raw|normalised"
-        raise CorpusError(f"{where}: got {len(fields)} {noun}, wanted {wanted}: {'|'.join(fields)[:60]!r}")
-
-
-def _audio_files(folder: str) -> dict[str, str]:
-    """Utterance id to 'SUFFIX VERSION': one listing, instead of a question for each utterance."""
-    found: dict[str, str] = {}
-    for item in storage.scan(folder):
-        stem, suffix = split_name(item.name)
-        if not item.is_folder and suffix.lower() in AUDIO_FORMATS:
-            other = found.get(stem)
-            if is_better(suffix, other.partition(" ")[0] if other else None):
-                found[stem] = f"{suffix} {item.version}"
-    return found
+        raise CorpusError(f"{where}: got {len(fields)} {noun}, wanted {table.wanted()}: {line[:60]!r}")

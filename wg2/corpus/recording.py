@@ -7,9 +7,11 @@ from wg2.errors import CorpusError
 
 SPEAKER = "single"
 """The one speaker of a corpus that names none."""
-AUDIO_FORMATS = ("wav", "flac", "mp3", "ogg", "opus")
+AUDIO_FORMATS = ("wav", "flac", "aiff", "aif", "w64", "caf", "au", "sph", "mp3", "ogg", "oga", "opus", "m4a", "aac",
+                 "webm")  # fmt: skip
 """In order of preference, where an utterance is there in several."""
 _LINE_BITS = 40
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Recording:
         start_s: where it starts in the audio, seconds.
         end_s: where it ends, seconds; 0 is the end of the audio.
         version: changes with the audio file: its size and the time of its last change.
+        fault: why it is refused before anything is read, '' when it is not.
+        notes: what was found in its transcript, as 'tag,entity': see `wg2.corpus.transcripts`.
     """
 
     utt_id: str
@@ -35,6 +39,8 @@ class Recording:
     start_s: float = 0.0
     end_s: float = 0.0
     version: str = ""
+    fault: str = ""
+    notes: str = ""
 
 
 class Ids:
@@ -46,6 +52,9 @@ class Ids:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def __contains__(self, utt_id: str) -> bool:
+        return utt_id in self._places
 
     def add(self, utt_id: str, file: str, line: int) -> None:
         """One more, from a line of a metadata file.
@@ -88,6 +97,38 @@ def decode(line: bytes, file: str, number: int) -> str:
         raise CorpusError(
             f"{file}:{number}: byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8"
         ) from error
+
+
+def broken_unicode(text: str) -> str:
+    """The first half of a surrogate pair in a text, or the first byte that is not UTF-8, as 'U+D83D'; '' if none."""
+    found = _SURROGATES.search(text)
+    if not found:
+        return ""
+    code = ord(found[0])
+    return f"the byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"half a character, U+{code:04X}"
+
+
+def without_surrogates(text: str) -> str:
+    """A name that can be stored: '_' for what is no Unicode."""
+    return _SURROGATES.sub("_", text)
+
+
+def id_of_path(path: str) -> str:
+    """An id from where a file lies below its corpus: 'ann/01.wav' to 'ann-01', 'p225/p225_001.wav' to 'p225_001'."""
+    *folders, name = (part for part in path.split("/") if part not in ("", ".", ".."))
+    stem = audio_stem(name)
+    named = [folder for folder in folders if folder.lower() not in PLAIN_FOLDERS and not stem.startswith(folder)]
+    return "-".join([*named, stem])
+
+
+PLAIN_FOLDERS = {"wavs", "wav", "flac", "mp3", "clips", "audio", "data"}
+"""Folders that tell no two recordings apart."""
+
+
+def audio_stem(name: str) -> str:
+    """'A-1.wav' and 'A-1' to 'A-1'; 'Mr.X' stays: X is no format of audio."""
+    stem, suffix = split_name(name)
+    return stem if suffix.lower() in AUDIO_FORMATS and stem else name
 
 
 def is_better(suffix: str, other: str | None) -> bool:

@@ -11,6 +11,7 @@ Readers follow dataset.json; what a killed attempt left behind is in no manifest
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -45,6 +46,7 @@ class DatasetInfo:
         splits: utterances in each split.
         rejects_by_reason: refused utterances by 'stage/error class', the commonest first.
         excluded: names of outliers (dataset/outliers.py): their rows are in the shards, readers skip them.
+        transcripts: utterances whose transcript was repaired or refused, by what was found in it.
     """
 
     root: str
@@ -62,6 +64,7 @@ class DatasetInfo:
     splits: Mapping[str, int]
     rejects_by_reason: Mapping[str, int]
     excluded: frozenset[str] = frozenset()
+    transcripts: Mapping[str, int] = field(default_factory=dict)
 
     def check_gate(self, max_reject_fraction: float) -> None:
         """Complain when too much was refused.
@@ -245,6 +248,7 @@ def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
         shards=tuple(storage.join(root, unit["shard"]) for unit in units if unit["shard"]),
         rejects_shards=tuple(storage.join(root, unit["rejects_shard"]) for unit in units if unit["rejects_shard"]),
         excluded=frozenset(read_exclusions(document).names),
+        transcripts=sum((Counter(unit.get("transcripts", {})) for unit in units), Counter()),
         **{key: document[key] for key in plain},
     )
 

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wg2 import storage
@@ -30,6 +30,7 @@ class Manifest:
         rejects: how many recordings were refused, by 'stage/error class'.
         rejects_shard: path of them below the data set, '' when there are none.
         schema_version: of the rows.
+        transcripts: utterances whose transcript was repaired or refused, by what was found in it.
     """
 
     unit: str
@@ -44,6 +45,7 @@ class Manifest:
     rejects: Mapping[str, int]
     rejects_shard: str
     schema_version: int = SCHEMA_VERSION
+    transcripts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

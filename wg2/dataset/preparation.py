@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wg2 import audio, storage
+from wg2 import audio, corpus, storage
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.alignment.backends import make_aligner
 from wg2.alignment.backends import settings as aligner_settings
@@ -22,7 +22,15 @@ from wg2.dataset import pitch
 from wg2.dataset.manifest import Manifest, attempt_path, write_unit
 from wg2.dataset.schema import REJECT_SCHEMA, SCHEMA_VERSION, utterance_schema, validate
 from wg2.dataset.units import Entry, Unit
-from wg2.errors import AlignmentError, DatasetError, MissingError, PaceError, TranscriptError, UtteranceError
+from wg2.errors import (
+    AlignmentError,
+    DatasetError,
+    MissingError,
+    PaceError,
+    RowError,
+    TranscriptError,
+    UtteranceError,
+)
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import ALL_SYMBOLS, Word
 
@@ -78,7 +86,7 @@ class Reject:
 
     Attributes:
         entry: which.
-        stage: 'read', 'audio', 'text', 'align' or 'validate'.
+        stage: 'corpus', 'read', 'audio', 'text', 'align' or 'validate'.
         error: why.
     """
 
@@ -158,6 +166,9 @@ class UnitPreparer:
     def _ready(self, entry: Entry, rejects: list[Reject]) -> _Utterance | None:
         """Read, decode, normalise, pronounce; None when the utterance was refused."""
         recording = entry.recording
+        if recording.fault:
+            rejects.append(Reject(entry, "corpus", RowError(f"{recording.utt_id}: {recording.fault}")))
+            return None
         source = _attempt(entry, "read", rejects, lambda: self._source(recording.uri))
         if source is None:
             return None
@@ -172,7 +183,7 @@ class UnitPreparer:
     def _source(self, uri: str) -> _Source:
         """The file of a recording; the last one is kept, since a long one holds many utterances in a row."""
         if self._last.uri != uri:
-            data = storage.read_bytes(uri)
+            data = corpus.read_audio(uri)
             self._last = _Source(uri, data, hashlib.sha256(data).hexdigest())
         return self._last
 
@@ -267,7 +278,13 @@ class UnitPreparer:
             shard=shard,
             rejects=dict(sorted(Counter(f"{r.stage}/{type(r.error).__name__}" for r in rejects).items())),
             rejects_shard=rejects_shard,
+            transcripts=dict(sorted(Counter(_notes(unit)).items())),
         )
+
+
+def _notes(unit: Unit) -> Iterator[str]:
+    """What was found in the transcripts of a unit, once an utterance."""
+    return (kind for entry in unit.entries for kind in entry.recording.notes.split(",") if kind)
 
 
 def _attempt(entry: Entry, stage: str, rejects: list[Reject], step: Callable[[], T]) -> T | None:

@@ -37,7 +37,7 @@ class SplitRule:
 def text_hash(text: str) -> int:
     """64 bits of SHA-256 over the casefolded text; white space counts as one space."""
     folded = " ".join(text.casefold().split())
-    return int.from_bytes(hashlib.sha256(folded.encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(folded.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 class SplitFinder:

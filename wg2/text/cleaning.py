@@ -1,6 +1,7 @@
 """Written text to plain typography: one kind of quote and dash, no brackets, no markup. Nothing is spelled out here."""
 
 # ruff: noqa: RUF001, RUF003 (look-alike characters are the subject here)
+import html
 import re
 import unicodedata
 
@@ -42,8 +43,22 @@ _RULES = tuple(
 )
 
 
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+
+
+def unescape(text: str) -> str:
+    """The characters that HTML entities stand for, also where they were escaped twice: '&amp;quot;'."""
+    while "&" in text and _ENTITY.search(text):
+        plain = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+        if plain == text:  # an entity that nobody knows
+            break
+        text = plain
+    return text
+
+
 def clean(text: str) -> str:
     """Unify quotes, dashes, spaces, ellipses; brackets become commas; a text all in capitals is lowered."""
+    text = unescape(text)
     text = _VULGAR_FRACTION.sub(" ", text).translate(_QUOTES)
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     for pattern, replacement in _RULES:
