@@ -4,6 +4,7 @@
     DATASET/shards/UNIT-ATTEMPT.parquet    an attempt's rows, under a name that no other attempt writes
     DATASET/rejects/UNIT-ATTEMPT.parquet   what it refused, and why
     DATASET/units/UNIT.json          the unit's manifest, written last: it commits the unit
+    DATASET/README.md                the card, by which Hugging Face `datasets` finds the shards (dataset/card.py)
     DATASET/dataset.json             written when all units are: it commits the data set
 
 Readers follow dataset.json; what a killed attempt left behind is in no manifest, so nobody sees it.
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wg2 import storage
+from wg2.dataset import card
 from wg2.dataset.manifest import Manifest, count_splits, dump, identity, in_words, read_manifest, reasons
 from wg2.dataset.outliers import Exclusions
 from wg2.dataset.outliers import read as read_exclusions
@@ -144,7 +146,9 @@ class Ledger:
         if sum(unit.rows for unit in units) <= len(description.outliers.excluded):
             why = in_words(reasons(units) | description.outliers.by_reason)
             raise DatasetError(f"{self.root}: no utterance was kept: {why}; see {self.root}/rejects")
-        uri, data = storage.join(self.root, "dataset.json"), dump(self._document(units, description))
+        document = self._document(units, description)
+        card.write(self.root, document)
+        uri, data = storage.join(self.root, "dataset.json"), dump(document)
         if storage.exists(uri) and storage.read_bytes(uri) == data:
             return False
         storage.write_bytes(uri, data)
