@@ -82,6 +82,9 @@ def _add_dataset(words: Any) -> None:
     export = action("export", _dataset_export, "write files and lists that other programs read; finishes a begun one")
     export.add_argument("out", help="empty folder or s3:// prefix")
     export.add_argument("--to", required=True, choices=("ljspeech", "nemo", "hf"), help="whose layout")
+    pack = action("pack", _dataset_pack, "write a smaller copy, its audio with loss; finishes a begun one")
+    pack.add_argument("out", help="empty folder or s3:// prefix")
+    pack.add_argument("--megabytes", type=float, required=True, help="size of the copy at most, 10^6 bytes")
 
 
 def _add_say(words: Any) -> None:
@@ -209,6 +212,13 @@ def _dataset_export(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     print(f"{arguments.out}: {count} utterances in the layout of {arguments.to}")
 
 
+def _dataset_pack(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.packing import pack
+
+    info = pack(arguments.path, arguments.out, arguments.megabytes)
+    print(f"{arguments.out}: {info.num_utterances} utterances, {info.hours:.3f} hours, {info.loss}")
+
+
 def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from wg2.dataset.ledger import open_dataset
     from wg2.dataset.verify import violations
@@ -221,7 +231,8 @@ def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
         raise DatasetError(f"{arguments.path}: {count} violations; prepare it again into another folder")
     info = open_dataset(arguments.path)
     what = f"{info.num_utterances} utterances, {info.hours:.3f} hours, {info.rejects} rejects"
-    print(f"{arguments.path}: {what}: all in order")
+    loss = f", audio with loss: {info.loss}" if info.loss else ""
+    print(f"{arguments.path}: {what}{loss}: all in order")
 
 
 if __name__ == "__main__":

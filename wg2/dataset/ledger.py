@@ -47,6 +47,7 @@ class DatasetInfo:
         splits: utterances in each split.
         rejects_by_reason: refused utterances by 'stage/error class', the commonest first.
         excluded: names of outliers (dataset/outliers.py): their rows are in the shards, readers skip them.
+        loss: of the audio, in words, where the data set is a packed copy (dataset/packing.py); '' is lossless FLAC.
     """
 
     root: str
@@ -64,6 +65,7 @@ class DatasetInfo:
     splits: Mapping[str, int]
     rejects_by_reason: Mapping[str, int]
     excluded: frozenset[str] = frozenset()
+    loss: str = ""
 
     def check_gate(self, max_reject_fraction: float) -> None:
         """Complain when too much was refused.
@@ -249,8 +251,14 @@ def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
         shards=tuple(storage.join(root, unit["shard"]) for unit in units if unit["shard"]),
         rejects_shards=tuple(storage.join(root, unit["rejects_shard"]) for unit in units if unit["rejects_shard"]),
         excluded=frozenset(read_exclusions(document).names),
+        loss=_loss(document["config"].get("pack")),
         **{key: document[key] for key in plain},
     )
+
+
+def _loss(pack: Mapping[str, Any] | None) -> str:
+    """What packing did to the audio."""
+    return f"Ogg/{pack['codec'].capitalize()} at {pack['bits_per_s'] / 1000:.1f} kbit/s" if pack else ""
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
