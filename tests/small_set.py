@@ -58,7 +58,7 @@ def prepare(corpus: CorpusConfig, root: str, recipe: Recipe = RECIPE) -> Dataset
     return open_dataset(root)
 
 
-def made_up(root: Path, count: int, seconds: float = 1.0, rate: int = 24_000, skipped: int = 0) -> DatasetInfo:
+def made_up(root: Path | str, count: int, seconds: float = 1.0, rate: int = 24_000, skipped: int = 0) -> DatasetInfo:
     """A valid data set of invented speech, without the seconds that an aligner takes: two speakers, a unit each.
 
     Args:

@@ -8,7 +8,6 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from os.path import commonprefix
 from typing import Any
 
 from tqdm import tqdm
@@ -115,7 +114,8 @@ def _texts(good: Sequence[Checked]) -> Iterator[str]:
 
 def _from_difference(one: str, other: str) -> tuple[str, str]:
     """Two texts from the word on in which they differ first; whole where they do not."""
-    start = one.rfind(" ", 0, len(commonprefix([one, other]))) + 1 if one != other else 0
+    alike = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = one.rfind(" ", 0, alike) + 1 if one != other else 0
     return one[start:], other[start:]
 
 

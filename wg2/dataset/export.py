@@ -123,10 +123,10 @@ def _batches(info: DatasetInfo, uri: str, columns: list[str] | None) -> Iterator
     """The rows of a shard that readers get, some at a time."""
     skipped = pa.array(sorted(info.excluded), pa.string())
     try:
-        files, path = storage.filesystem(uri)
-        for batch in pq.ParquetFile(path, filesystem=files).iter_batches(_AT_ONCE, columns=columns):
+        shard = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
+        for batch in shard.iter_batches(_AT_ONCE, columns=columns):
             yield batch.filter(pc.invert(pc.is_in(batch["utt_id"], skipped)))
-    except (OSError, pa.ArrowException) as error:
+    except pa.ArrowException as error:
         raise DatasetError(f"{uri}: cannot read the shard: {error}; run pipelines/prepare.py again") from error
 
 
