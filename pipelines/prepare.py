@@ -1,13 +1,15 @@
 """The job that turns a corpus into an aligned, validated data set, resumably.
 
 python pipelines/prepare.py --corpus.root /data/LJSpeech-1.1 --dir runs/lj
+python pipelines/prepare.py --corpus.root /data/LJSpeech-1.1 --check 50
 ray job submit --working-dir . -- python pipelines/prepare.py --corpus.root s3://b/LJSpeech-1.1 --dir s3://b/lj
 """
 
 import json
+import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,6 +22,7 @@ from pipelines import runtime
 from wg2 import corpus, storage
 from wg2.config import Config, absolute, load
 from wg2.dataset import acoustic_model, units
+from wg2.dataset.check import check
 from wg2.dataset.discovery import Work, discover
 from wg2.dataset.ledger import Description, Ledger, open_dataset
 from wg2.dataset.manifest import Manifest, identity, in_words
@@ -97,6 +100,8 @@ def run(config: Config) -> PrepareSummary:
     source, saw = corpus.recognised(config.corpus)
     config = replace(config, corpus=source)
     print(f"prepare: corpus {source.root}: {saw}", flush=True)
+    if config.prepare.check:
+        return _check(config, start)
     hop, root = config.model.samples_per_frame, config.dataset_dir
     recipe = _with_model(Recipe(config.audio, config.text, config.prepare, hop, config.corpus.layout), config)
     ledger = Ledger(root, recipe.settings())
@@ -114,6 +119,16 @@ def run(config: Config) -> PrepareSummary:
         print(f"prepare: report in {data_report.write(root)}", flush=True)
     open_dataset(root).check_gate(limit)
     return summary
+
+
+def _check(config: Config, start: float) -> PrepareSummary:
+    """Try some recordings, and write nothing."""
+    layout = config.corpus.layout
+    recipe = Recipe(config.audio, config.text, config.prepare, config.model.samples_per_frame, layout)
+    print(f"prepare: a look at {config.corpus.root}, layout {layout}; nothing is written", flush=True)
+    for line in check(corpus.read(config.corpus), recipe, config.prepare.check):
+        print(line, flush=True)
+    return PrepareSummary(config.dataset_dir, "", 0, 0.0, 0, {}, 0, 0, (), time.monotonic() - start)
 
 
 def _plan(root: str, work: Work, seconds: float) -> PrepareSummary:
@@ -218,5 +233,10 @@ def _summary(root: str, before: int, made: int, nodes: tuple[str, ...], seconds:
     return summary
 
 
+def arguments(argv: Sequence[str]) -> list[str]:
+    """The command line with `--check N`, the short form of `--prepare.check N`, written out."""
+    return [f"--prepare.{word[2:]}" if word.partition("=")[0] == "--check" else word for word in argv]
+
+
 if __name__ == "__main__":
-    runtime.main(lambda: run(load()))
+    runtime.main(lambda: run(load(arguments(sys.argv[1:]))))

@@ -237,3 +237,21 @@ def test_a_folder_on_a_disk_is_its_own_mirror_and_one_on_s3_gets_a_new_empty_pla
         fill(mirror.folder, state_1="one")
     context.__exit__(None, None, None)
     assert not mirror.folder.exists()
+
+
+@pytest.mark.slow
+def test_a_data_set_is_exported_and_packed_under_faults(faults: Faults, tmp_path: Path):
+    from wg2.dataset import export, packing, verify
+
+    info = small_set.made_up(f"{BUCKET}/dataset", 4)
+    export.export(info.root, f"{tmp_path}/nemo", "nemo")
+    faults.rate = 0.3
+    export.export(info.root, f"{BUCKET}/nemo", "nemo")
+    packed = packing.pack(info.root, f"{BUCKET}/packed", 0.06)
+    faults.rate = 0.0
+    local = {path.relative_to(tmp_path / "nemo").as_posix(): path.read_bytes()
+             for path in (tmp_path / "nemo").rglob("*") if path.is_file()}  # fmt: skip
+    assert {name: storage.read_bytes(f"{BUCKET}/nemo/{name}") for name in storage.walk(f"{BUCKET}/nemo")} == local
+    assert not list(verify.violations(packed.root))
+    assert sum(len(storage.read_bytes(f"{packed.root}/{name}")) for name in storage.walk(packed.root)) <= 60_000
+    assert b"config_name: default" in storage.read_bytes(f"{packed.root}/README.md")

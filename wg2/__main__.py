@@ -9,6 +9,8 @@ python -m wg2 dataset show runs/demo/dataset
 python -m wg2 tune-schedule --voice runs/demo/training/best --dataset runs/demo/dataset --steps 6
 python -m wg2 export --voice runs/fast/training/best -o my-voice
 python -m wg2 dataset verify runs/demo/dataset
+python -m wg2 dataset export runs/demo/dataset demo-hf --to hf
+python -m wg2 dataset pack runs/demo/dataset runs/demo/packed --megabytes 2
 python -m wg2 listening make --system 12=runs/demo/synthesis/12 --system 6=runs/demo/synthesis/6 -o listening.html
 python -m wg2 listening summarize listening-*.csv
 
@@ -18,7 +20,7 @@ Heavy parts are imported by the word that needs them, so that `--help` answers a
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from wg2.config.data import BUNDLED
@@ -61,25 +63,36 @@ def _parser() -> argparse.ArgumentParser:
         "weights_mb.*: float32; receptive field and halos: on each side."
     )
     describe.set_defaults(run=_describe)
-    dataset = words.add_parser("dataset", help="look at a data set")
-    actions = dataset.add_subparsers(required=True, metavar="ACTION")
-    show = actions.add_parser("show", help="what is in it")
-    show.add_argument("path", help="folder or s3:// prefix")
-    show.set_defaults(run=_dataset_show)
+    _add_dataset(words)
     _add_tune(words)
     export = words.add_parser("export", help="copy a voice with its weights in bfloat16: half the size")
     export.add_argument("--voice", required=True, metavar="FOLDER", help="voice folder")
     export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="the copy")
     export.set_defaults(run=_export)
-    report = actions.add_parser("report", help="a page to look at and listen to: levels, durations, outliers, rejects")
-    report.add_argument("path", help="folder or s3:// prefix")
-    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
-    report.set_defaults(run=_dataset_report)
     listening.add_words(words)
-    verify = actions.add_parser("verify", help="check every invariant; prints each violation, and exits 1 on any")
-    verify.add_argument("path", help="folder or s3:// prefix")
-    verify.set_defaults(run=_dataset_verify)
     return parser
+
+
+def _add_dataset(words: Any) -> None:
+    dataset = words.add_parser("dataset", help="look at a data set, check it, or write it in another form")
+    actions = dataset.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, run: Callable[[argparse.Namespace, Sequence[str]], None], help_: str) -> Any:
+        parser = actions.add_parser(name, help=help_)
+        parser.add_argument("path", help="folder or s3:// prefix of the data set")
+        parser.set_defaults(run=run)
+        return parser
+
+    action("show", _dataset_show, "what is in it")
+    report = action("report", _dataset_report, "a page to look at and listen to: levels, durations, outliers, rejects")
+    report.add_argument("-o", "--output", default="", metavar="HTML", help="the page [PATH/report.html]")
+    action("verify", _dataset_verify, "check every invariant; prints each violation, and exits 1 on any")
+    export = action("export", _dataset_export, "write files and lists that other programs read; finishes a begun one")
+    export.add_argument("out", help="empty folder or s3:// prefix")
+    export.add_argument("--to", required=True, choices=("ljspeech", "nemo", "hf"), help="whose layout")
+    pack = action("pack", _dataset_pack, "write a smaller copy, its audio with loss; finishes a begun one")
+    pack.add_argument("out", help="empty folder or s3:// prefix")
+    pack.add_argument("--megabytes", type=float, required=True, help="size of the copy at most, 10^6 bytes")
 
 
 def _add_say(words: Any) -> None:
@@ -213,6 +226,20 @@ def _dataset_report(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     print(data_report.write(arguments.path, arguments.output))
 
 
+def _dataset_export(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.export import export
+
+    count = export(arguments.path, arguments.out, arguments.to)
+    print(f"{arguments.out}: {count} utterances in the layout of {arguments.to}")
+
+
+def _dataset_pack(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from wg2.dataset.packing import pack
+
+    info = pack(arguments.path, arguments.out, arguments.megabytes)
+    print(f"{arguments.out}: {info.num_utterances} utterances, {info.hours:.3f} hours, {info.loss}")
+
+
 def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from wg2.dataset.ledger import open_dataset
     from wg2.dataset.verify import violations
@@ -225,7 +252,8 @@ def _dataset_verify(arguments: argparse.Namespace, _: Sequence[str]) -> None:
         raise DatasetError(f"{arguments.path}: {count} violations; prepare it again into another folder")
     info = open_dataset(arguments.path)
     what = f"{info.num_utterances} utterances, {info.hours:.3f} hours, {info.rejects} rejects"
-    print(f"{arguments.path}: {what}: all in order")
+    loss = f", audio with loss: {info.loss}" if info.loss else ""
+    print(f"{arguments.path}: {what}{loss}: all in order")
 
 
 if __name__ == "__main__":

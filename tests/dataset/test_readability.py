@@ -1,6 +1,9 @@
 """A data set is plain Parquet: whoever reads Parquet reads it."""
 
 import io
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import small_set
 import soundfile
 
 from wg2.audio import decode_flac
+from wg2.dataset import card, outliers
 from wg2.dataset.ledger import DatasetInfo
 
 pytestmark = pytest.mark.slow
@@ -16,10 +20,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def info(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> DatasetInfo:
-    """Two units, six utterances."""
+    """Two units, six utterances, one reject."""
     folder = tmp_path_factory.mktemp("readable")
-    corpus = small_set.write_manifest(folder, small_set.bundled_rows(bundled_corpus, folder, 6))
-    return small_set.prepare(corpus, f"{folder}/dataset")
+    refused = {"uri": "missing.flac", "text": "nobody said this"}
+    corpus = small_set.write_manifest(folder, [*small_set.bundled_rows(bundled_corpus, folder, 6), refused])
+    made = small_set.prepare(corpus, f"{folder}/dataset")
+    outliers.exclusions(made.root, made.shards, made.identity, 0.0)
+    return made
 
 
 def test_pandas_reads_it(info: DatasetInfo):
@@ -53,3 +60,35 @@ def test_hugging_face_datasets_finds_the_audio_feature_and_its_bytes(info: Datas
         assert (rate, len(samples)) == (info.sampling_rate, own["num_samples"])
         assert row["durations"] == own["durations"]
         assert row["words"] == own["words"]
+
+
+def _loaded(info: DatasetInfo, tmp_path: Path, name: str | None = None) -> dict[str, list[str]]:
+    """Ids by split of what `load_dataset(FOLDER)` opens."""
+    import datasets
+
+    loaded = datasets.load_dataset(info.root, name, cache_dir=str(tmp_path))
+    assert all(table.features["audio"].sampling_rate == info.sampling_rate for table in loaded.values())
+    return {split: list(table["utt_id"]) for split, table in loaded.items()}
+
+
+def test_hugging_face_datasets_opens_the_folder_as_it_is(info: DatasetInfo, tmp_path: Path):
+    assert {"rejects", "outliers.parquet"} <= {path.name for path in Path(info.root).iterdir()}
+    assert _loaded(info, tmp_path) == {"train": [row["utt_id"] for row in small_set.rows(info)]}
+
+
+@pytest.mark.parametrize(("name", "split"), [("train", "train"), ("validation", "val"), ("test", "test")])
+def test_a_part_of_the_folder_opens_by_its_name(info: DatasetInfo, tmp_path: Path, name: str, split: str):
+    wanted = [row["utt_id"] for row in small_set.rows(info) if row["split"] == split]
+    assert len(wanted) == info.splits[split] > 0
+    assert _loaded(info, tmp_path, name) == {name: wanted}
+
+
+def test_what_readers_skip_is_not_opened(info: DatasetInfo, tmp_path: Path):
+    copy = tmp_path / "copy"
+    shutil.copytree(info.root, copy)
+    document = json.loads((copy / "dataset.json").read_text())
+    skipped = small_set.rows(info)[0]
+    document["outliers"] = {"max_z": 1.0, "of": "", "excluded": [[skipped["utt_id"], skipped["split"], 1]]}
+    card.write(str(copy), document)
+    kept = [row["utt_id"] for row in small_set.rows(info)[1:]]
+    assert _loaded(replace(info, root=str(copy)), tmp_path) == {"train": kept}

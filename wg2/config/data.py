@@ -173,6 +173,9 @@ class PrepareConfig:
     """Fastest utterance (phones a second) that is kept: more have another text, or a wrong sampling rate."""
     dry_run: bool = False
     """Only say what there is to do."""
+    check: int = 0
+    """Only try this many recordings, drawn by their names, in everything but alignment, and say what was decided about
+    columns, channels, levels and text; 0 makes the data set. prepare.py takes --check N too."""
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -181,7 +184,7 @@ class PrepareConfig:
             ConfigError: a number that is negative, or a share outside [0, 1].
         """
         shares = ("val_fraction", "test_fraction", "max_reject_fraction")
-        counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf)}
+        counts = {"unit_utterances": (1, inf), "row_group_rows": (1, inf), "workers": (0, inf), "check": (0, inf)}
         limits = {"min_phones_per_s": (0, 100), "max_phones_per_s": (TINY, inf), "max_outlier_z": (0, inf),
                   "max_score_z": (0, inf)}  # fmt: skip
         check_ranges("prepare", self, {**counts, **limits, **dict.fromkeys(shares, (0, 1))})

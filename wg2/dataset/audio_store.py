@@ -1,4 +1,4 @@
-"""The FLAC files of a data set by (shard, row), without holding them in memory.
+"""The audio files (FLAC; Ogg in a packed copy) of a data set by (shard, row), without holding them in memory.
 
 A shard on a disk is mapped: its audio column is stored as it is (`wg2.dataset.preparation.parquet`), so a file's bytes
 lie in one piece, and what is read of them is the page cache's, which the system takes back when it needs memory. Where
@@ -34,7 +34,7 @@ _NEEDLE = 64
 
 
 class AudioStore:
-    """FLAC bytes by (shard, row).
+    """Audio files by (shard, row).
 
     Args:
         shards: uris of the Parquet files.
@@ -52,7 +52,7 @@ class AudioStore:
         return {**self.__dict__, "_opened": {}, "_groups": OrderedDict(), "_bytes": 0}
 
     def read(self, shard: int, row: int) -> bytes | memoryview:
-        """A FLAC file; of a mapped shard without a copy.
+        """An audio file; of a mapped shard without a copy.
 
         Raises:
             StorageError: the shard cannot be read, or copied to the cache.

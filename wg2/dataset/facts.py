@@ -46,6 +46,7 @@ def dataset_facts(info: DatasetInfo) -> dict[str, str]:
         "f0": _pitch(pitches),
         "rejects": f"{info.rejects:,} ({in_words(info.rejects_by_reason)})",
         "sampling_rate": f"{info.sampling_rate} Hz",
+        "audio": f"{info.loss}, lossy" if info.loss else "FLAC, lossless",
         "samples_per_frame": str(info.samples_per_frame),
         "phones": " ".join(f"{phone} {phones[phone]:,}" for phone in info.phones),
         "shards": str(len(info.shards)),

@@ -4,6 +4,7 @@
     DATASET/shards/UNIT-ATTEMPT.parquet    an attempt's rows, under a name that no other attempt writes
     DATASET/rejects/UNIT-ATTEMPT.parquet   what it refused, and why
     DATASET/units/UNIT.json          the unit's manifest, written last: it commits the unit
+    DATASET/README.md                the card, by which Hugging Face `datasets` finds the shards (dataset/card.py)
     DATASET/dataset.json             written when all units are: it commits the data set
 
 Readers follow dataset.json; what a killed attempt left behind is in no manifest, so nobody sees it.
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wg2 import storage
+from wg2.dataset import card
 from wg2.dataset.manifest import Manifest, count_splits, dump, identity, in_words, read_manifest, reasons
 from wg2.dataset.outliers import Exclusions
 from wg2.dataset.outliers import read as read_exclusions
@@ -47,6 +49,7 @@ class DatasetInfo:
         rejects_by_reason: refused utterances by 'stage/error class', the commonest first.
         excluded: names of outliers (dataset/outliers.py): their rows are in the shards, readers skip them.
         transcripts: utterances whose transcript was repaired or refused, by what was found in it.
+        loss: of the audio, in words, where the data set is a packed copy (dataset/packing.py); '' is lossless FLAC.
     """
 
     root: str
@@ -65,6 +68,7 @@ class DatasetInfo:
     rejects_by_reason: Mapping[str, int]
     excluded: frozenset[str] = frozenset()
     transcripts: Mapping[str, int] = field(default_factory=dict)
+    loss: str = ""
 
     def check_gate(self, max_reject_fraction: float) -> None:
         """Complain when too much was refused.
@@ -147,7 +151,9 @@ class Ledger:
         if sum(unit.rows for unit in units) <= len(description.outliers.excluded):
             why = in_words(reasons(units) | description.outliers.by_reason)
             raise DatasetError(f"{self.root}: no utterance was kept: {why}; see {self.root}/rejects")
-        uri, data = storage.join(self.root, "dataset.json"), dump(self._document(units, description))
+        document = self._document(units, description)
+        card.write(self.root, document)
+        uri, data = storage.join(self.root, "dataset.json"), dump(document)
         if storage.exists(uri) and storage.read_bytes(uri) == data:
             return False
         storage.write_bytes(uri, data)
@@ -249,8 +255,14 @@ def _info(root: str, document: Mapping[str, Any]) -> DatasetInfo:
         rejects_shards=tuple(storage.join(root, unit["rejects_shard"]) for unit in units if unit["rejects_shard"]),
         excluded=frozenset(read_exclusions(document).names),
         transcripts=sum((Counter(unit.get("transcripts", {})) for unit in units), Counter()),
+        loss=_loss(document["config"].get("pack")),
         **{key: document[key] for key in plain},
     )
+
+
+def _loss(pack: Mapping[str, Any] | None) -> str:
+    """What packing did to the audio."""
+    return f"Ogg/{pack['codec'].capitalize()} at {pack['bits_per_s'] / 1000:.1f} kbit/s" if pack else ""
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

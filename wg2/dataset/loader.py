@@ -195,7 +195,7 @@ class UtteranceIndex:
         return audio.decode_flac(self.audio_bytes(index), start * hop, last - start * hop)
 
     def audio_bytes(self, index: int) -> bytes | memoryview:
-        """The FLAC file of an utterance."""
+        """The audio file of an utterance: FLAC, or Ogg in a packed copy."""
         return self._audio.read(int(self._shard[index]), int(self._row[index]))
 
 

@@ -64,7 +64,7 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The values that decide the data set's bytes; not who computes it, nor where things lie."""
         prepare = asdict(self.prepare)
-        for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "dry_run", "mfa"):
+        for not_the_rows in ("workers", "max_reject_fraction", "max_outlier_z", "dry_run", "check", "mfa"):
             del prepare[not_the_rows]
         prepare |= aligner_settings(self.prepare)
         versions = {"schema": SCHEMA_VERSION, "prep": PREP_VERSION}
@@ -162,6 +162,12 @@ class UnitPreparer:
     def requests(self, entries: Iterable[Entry]) -> Iterator[AlignmentRequest]:
         """What an aligner would be given, of the recordings that are good."""
         return (utterance.request() for entry in entries if (utterance := self._ready(entry, [])))
+
+    def examine(self, entry: Entry) -> tuple[audio.Clip, str, tuple[Word, ...]] | Reject:
+        """What an aligner would be given of a recording (sound, spoken text and its words), or why it is refused."""
+        rejects: list[Reject] = []
+        utterance = self._ready(entry, rejects)
+        return (utterance.clip, utterance.text_norm, utterance.words) if utterance else rejects[0]
 
     def _ready(self, entry: Entry, rejects: list[Reject]) -> _Utterance | None:
         """Read, decode, normalise, pronounce; None when the utterance was refused."""

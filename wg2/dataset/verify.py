@@ -177,7 +177,7 @@ def _row(check: _Check, row: Mapping[str, Any], sound: Mapping[str, Any]) -> Ite
     if check.pitch and row.get("f0") is None:
         yield f"{utt_id}: has no f0, although the data set was made with prepare.pitch"
     yield from _words(row)
-    yield from _sound(row, sound, info.sampling_rate)
+    yield from _sound(row, sound, info)
 
 
 def _words(row: Mapping[str, Any]) -> Iterator[str]:
@@ -188,8 +188,11 @@ def _words(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"{row['utt_id']}: its words do not follow each other from 0 to {end:.3f} s"
 
 
-def _sound(row: Mapping[str, Any], sound: Mapping[str, Any], sampling_rate: int) -> Iterator[str]:
-    """The FLAC decodes to as many samples as the row says, mono, at the rate of the data set."""
+def _sound(row: Mapping[str, Any], sound: Mapping[str, Any], info: DatasetInfo) -> Iterator[str]:
+    """The audio is as lossy as dataset.json says, and decodes to the row's samples, mono, at the data set's rate."""
+    wanted, name = (b"OggS", info.loss) if info.loss else (b"fLaC", "lossless FLAC")
+    if (sound["bytes"] or wanted)[:4] != wanted:
+        yield f"{row['utt_id']}: its audio begins with {sound['bytes'][:4]!r}, but dataset.json says {name}"
     try:
         samples, rate = audio.decode(sound["bytes"] or b"", row["utt_id"])
     except AudioError as error:
@@ -198,5 +201,5 @@ def _sound(row: Mapping[str, Any], sound: Mapping[str, Any], sampling_rate: int)
     if samples.shape != (row["num_samples"], 1):
         got = f"{len(samples)} samples in {samples.shape[1]} channels"
         yield f"{row['utt_id']}: its audio has {got}, wanted {row['num_samples']} in one"
-    if rate != sampling_rate:
-        yield f"{row['utt_id']}: its audio is at {rate} Hz, wanted {sampling_rate} Hz"
+    if rate != info.sampling_rate:
+        yield f"{row['utt_id']}: its audio is at {rate} Hz, wanted {info.sampling_rate} Hz"

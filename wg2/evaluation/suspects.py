@@ -168,10 +168,10 @@ def _around(item: Interval, seconds: float, span_s: float) -> tuple[float, float
 
 
 def _sound(row: Mapping[str, Any], waveform: NDArray[np.float32], heard: tuple[float, float]) -> bytes:
-    """FLAC: the row's own bytes, or a part of it."""
+    """FLAC: the row's own bytes, or a part of it; a packed data set has Ogg."""
     rate = row["sampling_rate"]
     first, last = (round(edge_s * rate) for edge_s in heard)
-    if (first, last) == (0, row["num_samples"]):
-        data: bytes = row["audio"]["bytes"]
+    data: bytes = row["audio"]["bytes"]
+    if (first, last) == (0, row["num_samples"]) and data[:4] == b"fLaC":
         return data
     return audio.encode_flac(waveform[first:last], rate)
