@@ -50,7 +50,8 @@ def test_an_id_and_a_text_are_found_however_they_are_written(tmp_path: Path, row
 
 @pytest.mark.parametrize(
     "row",
-    ["{id}|{who}|{text}", "{id}.wav|{text}|{who}", "{id}|en|{who}|{text}", "{id}|{who}|{text}|{text}", "{who}|{id}|{text}",
+    ["{id}|{who}|{text}", "{id}.wav|{text}|{who}", "{id}|en|{who}|{text}", "{id}|{who}|{text}|{text}",
+     "{who}|{id}|{text}",
      "{id}|{who} Miller|{text}", "{id}|{who}|{text}|{n}.5"],
 )  # fmt: skip
 def test_few_distinct_values_are_a_speaker(tmp_path: Path, row: str):

@@ -61,8 +61,8 @@ def nemo(root: Path) -> Path:
 
 def huggingface(root: Path) -> Path:
     return put(root, {"train/metadata.csv": 'file_name,transcription,speaker_id\naudio/1.mp3,"Yes, please.",7\n',
-                      "test/metadata.jsonl": '{"file_name": "1.mp3", "transcription": "No."}\n', "train/audio/1.mp3": "",
-                      "test/1.mp3": "", "README.md": "---\n"})  # fmt: skip
+                      "test/metadata.jsonl": '{"file_name": "1.mp3", "transcription": "No."}\n',
+                      "train/audio/1.mp3": "", "test/1.mp3": "", "README.md": "---\n"})  # fmt: skip
 
 
 def audio_bytes(seconds: float) -> bytes:

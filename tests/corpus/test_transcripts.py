@@ -45,8 +45,9 @@ def test_what_a_reader_would_not_see_is_gone_and_noted(written: str, text: str, 
 
 @pytest.mark.parametrize(
     "text",
-    ["As she [Marina] told me (he said)", "AT&T & Co.; a < b and c > d", "say {HH AH0 L OW1} and {UH}", "naïve café “quoted”",
-     "Ça va? Ünal's über-façade — £5", "the [sound] of music", "R&D &c.", "C:\\temp\\notes", "50% [of it]"],
+    ["As she [Marina] told me (he said)", "AT&T & Co.; a < b and c > d", "say {HH AH0 L OW1} and {UH}",
+     "naïve café “quoted”",
+     "Ça va? Ünal's über-façade — £5", "the [sound] of music", "R&D &c.", "50% [of it]"],
 )  # fmt: skip
 def test_good_text_is_left_alone(text: str):
     found = check(text)

@@ -33,3 +33,16 @@ def test_typography_is_unified(written: str, cleaned: str):
 @pytest.mark.parametrize("text", ["A plain sentence, with commas; and more: yes!", "'Tis \"quoted\" — isn't it?", ""])
 def test_clean_text_is_left_alone(text: str):
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "cleaned"),
+    [
+        ("you &amp; me", "you and me"),
+        ("&quot;so&quot;", '"so"'),
+        ("&amp;amp;", " and "),
+        ("AT&T; &c. & so", "AT and T; and c. and so"),
+    ],
+)
+def test_entities_are_the_characters_that_they_stand_for(written: str, cleaned: str):
+    assert clean(written) == cleaned.strip()

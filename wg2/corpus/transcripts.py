@@ -16,7 +16,7 @@ ENTITY, ESCAPE, MOJIBAKE, TAG, EVENT, BROKEN = "entity", "escape", "mojibake", "
 
 _SUSPICIOUS = re.compile(r"[&\\<\[{\x00-\x1f\x7f-\U0010ffff]")
 """A text without any of these is as it should be."""
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt](?![a-z]*[:\\])|([\"'/]))")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt]|([\"'/]))")
 _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>|<\|[^<>|]*\|>")
 _PUNCTUATION = {"<comma>": ",", "<period>": ".", "<questionmark>": "?", "<exclamationpoint>": "!"}
 """GigaSpeech's tags that stand for a mark."""
