@@ -74,29 +74,30 @@ def _flac(data: bytes) -> list[Link]:
 
 
 def _wavs(data: bytes) -> Iterator[Link]:
-    while data:
-        link, length = _wav(data)
+    first = 0
+    while first < len(data):
+        link, first = _wav(data, first)
         yield link
-        data = data[length:]
 
 
-def _wav(data: bytes) -> tuple[Link, int]:
-    """The first WAV, and its length in the file. Sound beyond the stated size gets the size that it has."""
-    position = 12
+def _wav(data: bytes, first: int) -> tuple[Link, int]:
+    """The WAV that starts at `first`, and where it ends. Sound beyond the stated size gets the size that it has."""
+    position = first + 12
     while position + 8 <= len(data) and data[position : position + 4] != b"data":
         size = int.from_bytes(data[position + 4 : position + 8], "little")
         position += 8 + size + size % 2
     start, stated = position + 8, int.from_bytes(data[position + 4 : position + 8], "little")
     if start > len(data):
-        return Link(data, "wav"), len(data)
+        return Link(data[first:], "wav"), len(data)
     end = start + stated
     chained = _end_of_chunks(data, end + stated % 2)
     if stated < _SIZE_UNKNOWN:
         _check_end(data, end)
         if chained:
-            return Link(data[:chained], "wav"), chained
-    sizes = [min(len(data) - first, 0xFFFF_FFFF).to_bytes(4, "little") for first in (8, start)]
-    return Link(b"".join((data[:4], sizes[0], data[8 : start - 4], sizes[1], data[start:])), "wav"), len(data)
+            return Link(data[first:chained], "wav"), chained
+    sizes = [min(len(data) - place, 0xFFFF_FFFF).to_bytes(4, "little") for place in (first + 8, start)]
+    parts = (data[first : first + 4], sizes[0], data[first + 8 : start - 4], sizes[1], data[start:])
+    return Link(b"".join(parts), "wav"), len(data)
 
 
 def _end_of_chunks(data: bytes, position: int) -> int:
