@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 _STALL_S = 60.0
 _SHOW_EVERY_S = 10.0
@@ -30,7 +30,7 @@ class Progress:
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._watch_for_stalls, daemon=True)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         self._watch.start()
         return self
 

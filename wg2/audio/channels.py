@@ -59,4 +59,5 @@ def _agreeing(samples: Samples, live: NDArray[np.intp], sampling_rate: int) -> N
     steps = steps - steps.mean(axis=0)
     norms = np.linalg.norm(steps, axis=0)
     products = steps.T @ steps[:, best]
-    return live[products[live] >= SAME * norms[live] * norms[best]]
+    agreeing: NDArray[np.intp] = live[products[live] >= SAME * norms[live] * norms[best]]
+    return agreeing

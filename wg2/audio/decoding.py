@@ -176,7 +176,7 @@ def _decoded(link: Link, enough_s: float, name: str) -> Source:
     import av  # takes a quarter of a second, which who reads WAV and FLAC need not pay
 
     try:
-        with av.open(io.BytesIO(link.data), format=link.demuxer, metadata_errors="replace") as container:
+        with av.open(io.BytesIO(link.data), "r", format=link.demuxer, metadata_errors="replace") as container:
             stream = next((track for track in container.streams.audio if track.codec_context), None)
             if not stream:
                 raise DamagedError(

@@ -44,7 +44,8 @@ def to_loudness(waveform: Samples, name: str, config: AudioConfig) -> tuple[Samp
 
 def _limited(waveform: Samples, gain: float, config: AudioConfig) -> tuple[Samples, float]:
     """`waveform` at the target, or as near as LIMITED_SHARE allows."""
-    most = PEAK / max(float(np.quantile(np.abs(waveform), 1 - LIMITED_SHARE)), np.finfo(np.float32).tiny)
+    loud = float(np.quantile(np.abs(waveform), 1 - LIMITED_SHARE))
+    most = PEAK / max(loud, float(np.finfo(np.float32).tiny))
     for _ in range(LIMITER_ROUNDS):
         gain = min(gain, most)
         clip = limit(waveform * np.float32(gain), config.sampling_rate)

@@ -57,7 +57,8 @@ class AudioFolder:
                 self.folder, self._found = folder, found
                 break
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
+        assert isinstance(name, str)
         return self._spelled(name) in self._found or bool(self._below(name)[1])
 
     def take(self, name: str) -> tuple[str, str, str]:

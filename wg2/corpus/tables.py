@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from wg2 import storage
 from wg2.corpus.files import AudioFiles
@@ -74,7 +74,7 @@ class Table:
         self._root, self._names, self._plain_ids = root, names, plain_ids
         self._ids, self._audio = Ids(), AudioFiles()
 
-    def read(self, file: str, folder: str, quoting: int = csv.QUOTE_MINIMAL) -> Iterator[Recording]:
+    def read(self, file: str, folder: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Iterator[Recording]:
         """The recordings of a file.
 
         Args:
@@ -191,7 +191,7 @@ def json_rows(file: str) -> Rows:
         yield number, row
 
 
-def csv_rows(file: str, quoting: int = csv.QUOTE_MINIMAL) -> Rows:
+def csv_rows(file: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
     """The rows of a CSV or TSV file with a header.
 
     Raises:

@@ -75,8 +75,10 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        tensors = {name: value for name, value in self._parts() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) for name, value in self._parts() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def part(self, rows: slice) -> "Batch":
         """Some windows of it; the padding stays."""

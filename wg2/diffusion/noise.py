@@ -108,7 +108,8 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
         (high, low), (other_high, other_low) = _product(c0, _MULTIPLIERS[0]), _product(c2, _MULTIPLIERS[1])
         c0, c1, c2, c3 = other_high ^ c1 ^ k0, other_low, high ^ c3 ^ k1, low
         k0, k1 = k0 + _signed(_KEY_STEPS[0]), k1 + _signed(_KEY_STEPS[1])
-    return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3), dim=-1)
+    words: tuple[Tensor, ...] = torch.broadcast_tensors(c0, c1, c2, c3)  # type: ignore[no-untyped-call]
+    return torch.stack(words, dim=-1)
 
 
 def _product(factor: Tensor, constant: int) -> tuple[Tensor, Tensor]:
@@ -132,7 +133,7 @@ def _normal(words: Tensor) -> Tensor:
     """Integers [.., WORDS] as standard normal numbers [.., BLOCK], in the same memory."""
     integers, samples = (words.view(kind).flatten(0, -2) for kind in (torch.int32, torch.float32))
     run = _CACHED_BLOCKS if words.device.type == "cpu" else max(1, len(integers))
-    for source, target in zip(integers.split(run), samples.split(run), strict=True):
+    for source, target in zip(torch.split(integers, run), torch.split(samples, run), strict=True):
         target.copy_(torch.cat(_box_muller(*source.chunk(2, dim=-1)), dim=-1))
     return words.view(torch.float32)
 

@@ -17,8 +17,8 @@ from wg2.config import Config, absolute
 from wg2.errors import ConfigError
 from wg2.progress import Progress
 from wg2.tracking.training import keep_facts, tracking_facts
-from wg2.training.job import TrainJob, open_job, prepare
 from wg2.training.checks import check_memory
+from wg2.training.job import TrainJob, open_job, prepare
 from wg2.training.session import open_session
 
 

@@ -54,13 +54,13 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float, finite: 
         decay: in [0, 1].
         finite: whether to change the weights at all, a scalar on their device; None: yes.
     """
-    mine = list(averaged.parameters())
-    moved: Sequence[Tensor] = torch._foreach_lerp(mine, list(model.parameters()), 1.0 - decay)
+    mine, theirs = [list[Tensor](module.parameters()) for module in (averaged, model)]
+    moved: Sequence[Tensor] = torch._foreach_lerp(mine, theirs, 1.0 - decay)
     if finite is not None:  # not a product: the model's weights may be NaN
         moved = [torch.where(finite, new, old) for old, new in zip(mine, moved, strict=True)]
     torch._foreach_copy_(mine, list(moved))
-    for mine, new in zip(averaged.buffers(), model.buffers(), strict=True):
-        mine.copy_(new)
+    for buffer, new in zip(averaged.buffers(), model.buffers(), strict=True):
+        buffer.copy_(new)
 
 
 def from_leader(value: T, world_size: int, device: torch.device) -> T:

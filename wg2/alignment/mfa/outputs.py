@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from wg2.alignment import Alignment, AlignmentRequest
-from wg2.alignment.textgrid import decoded, parse, to_alignment
+from wg2.alignment.textgrid import to_alignment
+from wg2.alignment.textgrid_format import decoded, parse
 from wg2.errors import AlignmentError
 
 ANALYSIS = "alignment_analysis.csv"
