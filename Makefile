@@ -8,7 +8,7 @@ DONE   := $(VENV)/.installed
 CORPUS ?=
 LIMIT  ?= 0
 # The bundled corpus lives in runs/demo; a corpus of yours in runs/demo-NAME, so that the two never mix.
-DEMO   := $(if $(CORPUS),--corpus.root $(abspath $(CORPUS)) --dir runs/demo-$(notdir $(abspath $(CORPUS))))
+DEMO   ?= $(if $(CORPUS),--corpus.root $(abspath $(CORPUS)) --dir runs/demo-$(notdir $(abspath $(CORPUS))))
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test system-test test-mfa chaos check bench clean
