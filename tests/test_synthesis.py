@@ -255,6 +255,12 @@ def test_sentences_end_at_full_stops_question_and_exclamation_marks_only():
     assert ["".join(word.text for word in part) for part in split_sentences(words)] == ["ab", "cd", "e"]
 
 
+def test_a_text_without_a_mark_at_its_end_is_a_statement():
+    words = [Word(text, (("AH0",),), mark) for text, mark in zip("abc", ("", "?", ""), strict=True)]
+    assert [[word.mark for word in part] for part in split_sentences(words)] == [["", "?"], ["."]]
+    assert split_sentences([Word("a", (("AH0",),), ",")])[0][-1].mark == ","
+
+
 @pytest.mark.parametrize("samples", [1, 2, 3, 100, 480, 481, 2400])
 def test_a_sentence_fades_in_and_out_and_is_the_same_between(samples: int):
     ones = np.ones(samples, dtype=np.float32)

@@ -49,6 +49,12 @@ def test_the_words_make_the_tokens_of_the_model(frontend: Frontend):
     assert " ".join(tokens(frontend.words("Hello, Smith"))) == "sil HH AH0 L OW1 , S M IH1 TH sil"
 
 
+@pytest.mark.parametrize("text", ["A", "a", "A.", "A?"])
+def test_a_letter_alone_has_its_name_where_it_is_an_article_elsewhere(frontend: Frontend, text: str):
+    assert frontend.words(text)[0].pronunciations[0] == ("EY1",)
+    assert frontend.words("a bird")[0].pronunciations[0] == ("AH0",)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "...", "?!", "♪ ♪", "—", "你好", "Привет, мир", "'"])
 def test_a_text_without_a_pronounceable_word_is_one_clear_line(frontend: Frontend, text: str):
     with pytest.raises(TextError) as caught:

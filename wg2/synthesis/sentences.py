@@ -55,13 +55,20 @@ class Sentence:
 
 
 def split_sentences(words: Sequence[Word]) -> list[tuple[Word, ...]]:
-    """Cut after each full stop, question mark and exclamation mark."""
+    """Cut after each full stop, question mark and exclamation mark; what has no mark at its end gets a full stop.
+
+    Voices learn the ends of sentences from marks: "No" without one is heard as "nope" (docs/LOG.md).
+    """
     sentences: list[list[Word]] = [[]]
     for word in words:
         sentences[-1].append(word)
         if word.mark in _SENTENCE_ENDS:
             sentences.append([])
-    return [tuple(sentence) for sentence in sentences if sentence]
+    return [(*sentence[:-1], _closed(sentence[-1])) for sentence in sentences if sentence]
+
+
+def _closed(last: Word) -> Word:
+    return last if last.mark else replace(last, mark=".")
 
 
 def with_durations(sentences: Sequence[Sentence], durations: Sequence[int]) -> list[Sentence]:

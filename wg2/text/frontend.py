@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from wg2.config import TextConfig
 from wg2.errors import TextError
@@ -55,9 +56,12 @@ class Frontend:
         if not any(self._lexicon.can_pronounce(word) for word, _, _ in found):
             raise TextError(f"no pronounceable word in the text {_shown(text)}; wanted words in Latin letters")
         try:
-            return tuple(self._pronounced(found, spoken))
+            words = tuple(self._pronounced(found, spoken))
         except TextError as error:
             raise TextError(f"{error}: in the text {_shown(text)}") from error
+        if len(words) == 1 and words[0].text in ("A", "a") and not self._lexicon.in_user_file(words[0].text):
+            return (replace(words[0], pronunciations=(("EY1",),)),)  # alone it is the letter, not the article
+        return words
 
     def _pronounced(self, found: list[tuple[str, int, int]], spoken: str) -> Iterator[Word]:
         next_starts = [start for _, start, _ in found[1:]] + [len(spoken)]
