@@ -171,6 +171,13 @@ def test_pace_shortens_and_given_durations_are_kept(voice: Voice):
     assert voice.say(phones=BIRDS, steps=2, durations=durations, pace=2.0).durations == durations
 
 
+def test_a_sentence_ends_with_a_pause_however_short_the_voice_would_make_it(voice: Voice):
+    for pace in (1.0, 30.0):
+        assert voice.say("Hello.", steps=2, pace=pace).durations[-1] >= 4
+    phones = ("HH", "AH0", "L", "OW1")
+    assert min(voice.say(phones=phones, steps=2, pace=30.0).durations) == 0, "only a pause is made longer"
+
+
 def test_given_durations_are_shared_out_to_the_sentences_of_a_text(voice: Voice):
     durations = [3] * len(voice.say("Birds. Birds.", steps=2).phones)
     assert voice.say("Birds. Birds.", steps=2, durations=durations).durations == tuple(durations)

@@ -36,3 +36,8 @@ def test_nearest_takes_another_stress_or_mark_and_leaves_the_rest():
     inventory = Inventory(("AA1", "AH0", ",", ".", "sil"))
     assert inventory.nearest(("AA1", "AA2", "AH1", ";", "!", "—", "ZH")) == ("AA1", "AA1", "AH0", ",", ".", ",", "ZH")
     assert Inventory(("sil",)).nearest(("?",)) == ("sil",)
+
+
+def test_nearest_takes_what_training_met():
+    inventory = Inventory(("sil", ".", "?", "!", "AA1", "AA2", "ZH"))
+    assert inventory.nearest(("AA2", "?", "ZH", "!"), ("?", "!", "AA2", "ZH")) == ("AA1", ".", "ZH", ".")

@@ -94,6 +94,16 @@ def test_everything_asked_for_is_measured(whole: Path):
         assert row.values["throughput/audio_s_per_s"] > 0
 
 
+def test_a_voice_names_the_phones_that_training_never_met(info: DatasetInfo, whole: Path, tmp_path: Path):
+    voice = checkpoint.read_voice(whole / "best")
+    assert set(voice.unseen) == set(info.phones) - set(UtteranceIndex(info, "train").phones()) != set()
+    _, weights = checkpoint.load_voice_files(whole / "best")
+    checkpoint.save_voice(tmp_path / "init", weights, replace(voice, unseen=voice.unseen[:3]))
+    assert open_session(OF, info, tmp_path, nothing).trainer.unseen == voice.unseen[:3], (
+        "the first voice met the others"
+    )
+
+
 def test_the_latest_states_and_the_best_voice_are_kept(whole: Path):
     states = checkpoint.list_states(whole / "checkpoints")
     assert [checkpoint.step_of(state) for state in states] == [8, 10, 12]

@@ -51,6 +51,7 @@ class VoiceInfo:
         lexicon: the user's own pronunciations, 'WORD  P1 P2 ...' a line, as training had them.
         duration_smearing: mean of exp(true - predicted log(1 + frames)) at the last validation, by which predicted
             durations are corrected; 1 in older voices, which speak as they did.
+        unseen: phones of the inventory that training never met: their nearest relatives are spoken instead.
     """
 
     model: ModelConfig
@@ -65,6 +66,7 @@ class VoiceInfo:
     schedules: tuple[TunedSchedule, ...] = ()
     lexicon: str = ""
     duration_smearing: float = 1.0
+    unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wg2_version", self.wg2_version or __version__)
@@ -189,10 +191,19 @@ def weights_digest(folder: str | Path) -> str:
     return str(read_json(Path(folder) / _FACTS)["sha256"])
 
 
+_NOT_IN_OLDER_VOICES: Mapping[str, Any] = {"schedules": [], "lexicon": "", "duration_smearing": 1.0, "unseen": []}
+
+
 def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
     facts = tree.get("voice")
     if isinstance(facts, Mapping):
-        facts = {"schedules": [], "lexicon": "", "duration_smearing": 1.0, **facts}  # what older voices do not have
+        facts = {
+            "schedules": [],
+            "lexicon": "",
+            "duration_smearing": 1.0,
+            "unseen": [],
+            **facts,
+        }  # what older voices do not have
         facts["model"] = upgrade_model(facts.get("model"))
     return build(VoiceInfo, facts, str(folder / _FACTS))
 

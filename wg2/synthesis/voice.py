@@ -20,12 +20,14 @@ from wg2.diffusion.schedule import Schedule, custom_schedule, inference_schedule
 from wg2.errors import CheckpointError, ConfigError, ScheduleError
 from wg2.model.wavegrad2 import WaveGrad2
 from wg2.synthesis.decoding import Manner, Prepared, batches, decode, padded
-from wg2.synthesis.sentences import Line, Sentence, check, split_sentences, with_durations
+from wg2.synthesis.sentences import PAUSES, Line, Sentence, check, split_sentences, with_durations
 from wg2.synthesis.speech import Speech, faded, join, word_intervals
 from wg2.text.frontend import Frontend
 from wg2.text.phonemes import Inventory, Word, tokens
 from wg2.tracking import MODEL_SCHEME, resolve_voice
 
+CLOSING_PAUSE_S = 0.05
+"""Least pause at the end of a sentence, seconds: with less the last sound is cut off where it is still loud."""
 _TOKENS_AT_A_TIME = 4096
 
 
@@ -189,7 +191,8 @@ class Voice:
 
     def _sentence(self, words: Sequence[Word]) -> Sentence:
         """In phones that this voice knows, as far as it knows a relative of each."""
-        return Sentence(self.inventory.nearest(tokens(tuple(words))), tuple(word.text for word in words))
+        known = self.inventory.nearest(tokens(tuple(words)), self.info.unseen)
+        return Sentence(known, tuple(word.text for word in words))
 
     def _one_after_the_other(self, parts: Sequence[Prepared]) -> list[Prepared]:
         """Each where the one before it ends, in one sequence of noise."""
@@ -223,7 +226,10 @@ class Voice:
     def _frames(self, log_durations: Tensor, token_mask: Tensor, sentence: Sentence) -> tuple[int, ...]:
         smearing = self.info.duration_smearing
         frames = self.model.durations_from_log(log_durations, token_mask, sentence.pace, smearing)[0].tolist()
-        return tuple(frames[: len(sentence.phones)])
+        *before, last = frames[: len(sentence.phones)]
+        if sentence.phones[-1] in PAUSES:
+            last = max(last, round(CLOSING_PAUSE_S * self.info.sampling_rate / self.info.samples_per_frame))
+        return (*before, last)
 
     @torch.inference_mode()
     def _decode(self, parts: Sequence[Prepared], manner: Manner) -> list[Speech]:

@@ -10,7 +10,7 @@ Between two words stands exactly one of: a mark, `_`, or (only in aligned speech
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,19 +101,24 @@ class Inventory:
                 "data set again and train on it, or use a voice trained on data that has it"
             ) from error
 
-    def nearest(self, sequence: Iterable[str]) -> tuple[str, ...]:
-        """The sequence with what is not in the inventory replaced, for speaking with a voice of a small corpus.
+    def nearest(self, sequence: Iterable[str], unseen: Sequence[str] = ()) -> tuple[str, ...]:
+        """The sequence with what a voice cannot speak replaced, for speaking with a voice of a small corpus.
 
         A vowel takes another stress, a mark a similar mark or `sil`. Other symbols stay, and `ids` names them.
-        """
-        return tuple(symbol if symbol in self._ids else self._replacement(symbol) for symbol in sequence)
 
-    def _replacement(self, symbol: str) -> str:
+        Args:
+            sequence: tokens.
+            unseen: symbols of the inventory that training never met.
+        """
+        known = self._ids.keys() - set(unseen)
+        return tuple(symbol if symbol in known else self._replacement(symbol, known) for symbol in sequence)
+
+    def _replacement(self, symbol: str, known: Set[str]) -> str:
         if symbol in MARKS:
             choices = [*_SIMILAR_MARKS[symbol], SILENCE]
         else:
             choices = [symbol[:-1] + stress for stress in ("210" if symbol.endswith("1") else "021")]
-        return next((choice for choice in choices if choice in self._ids), symbol)
+        return next((choice for choice in choices if choice in known), symbol)
 
     def _duplicate(self) -> str:
         return next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)

@@ -255,8 +255,10 @@ def open_session(
     sizes = config.batch_size, config.window_frames, config.seed, config.halo_frames
     loader, processes = WindowLoader(train, inventory, *sizes, cut), 0 if cut else config.loader_workers
     share, halo = config.batch_size // world_size, config.halo_frames
+    trainer = Trainer(sections, info, rank, world_size, device, compute)
+    trainer.unseen = _unseen(train, folder / "init")
     return Session(
-        Trainer(sections, info, rank, world_size, device, compute),
+        trainer,
         lambda steps: loader.batches(steps, rank, world_size, processes),
         lambda: validation_batches(held_out, inventory, share, config.window_frames, config.validation_windows, halo),
         lambda: validation_batches(
@@ -283,6 +285,15 @@ def _compute(
     state = checkpoint.latest_state(folder / "checkpoints") if rank == 0 else None
     before = checkpoint.read_facts(state).get("compute") if state else None
     return from_leader(choose(sections.train, device, local_workers, before), world_size, device)
+
+
+def _unseen(index: UtteranceIndex, init: Path) -> tuple[str, ...]:
+    """Phones of the inventory that are in no utterance, and that the voice in `init`, if there is one, did not know."""
+    met = set(index.phones())
+    if init.exists():
+        before = checkpoint.read_voice(init)
+        met |= set(before.phones) - set(before.unseen)
+    return tuple(phone for phone in index.info.phones if phone not in met)
 
 
 def _samples(index: UtteranceIndex, inventory: Inventory, count: int) -> Iterator[Batch]:

@@ -51,6 +51,7 @@ class Trainer:
         clock: seconds, from any moment on.
         seconds: that the training had taken, over all its sessions, at its last `tick`.
         duration_smearing: as measured by the last validation; see `VoiceInfo`.
+        unseen: phones that neither this training nor the voice that it began with ever met; see `VoiceInfo`.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -95,6 +96,7 @@ class Trainer:
             decoder.compile_training()
         self._window_weights = torch.tensor([1.0, *self._weights()[2:]], device=self.device)
         self.step, self.duration_smearing, self.seconds, self._ticked = 0, 1.0, 0.0, self.clock()
+        self.unseen: tuple[str, ...] = ()
         self.voice_info()  # what is wrong with it is better found now than at the first validation
 
     def from_leader(self, value: T) -> T:
@@ -202,6 +204,7 @@ class Trainer:
             dataset=self.info.identity,
             lexicon=self.sections.lexicon,
             duration_smearing=self.duration_smearing,
+            unseen=self.unseen,
         )
 
     def voice(self) -> tuple[dict[str, Tensor], VoiceInfo]:
