@@ -70,5 +70,5 @@ def test_the_cost_of_the_frame_rate_is_counted_at_the_frame_rate():
     block = 256 * (7 + 6 * 256)
     durations = 2 * 256 * (7 + 4 * 256) + 256
     assert facts["gmac.resampling"] == pytest.approx((16 * durations + 80 * (4 * block + 4 * 256)) / 1e9)
-    assert facts["gmac.decoder"] == pytest.approx(80 * (4 * 601 * 384 + 8 * 384 * (7 + 6 * 384)) / 1e9)
+    assert facts["gmac.decoder"] == pytest.approx(80 * (6 * 601 * 384 + 8 * 384 * (7 + 6 * 384)) / 1e9)
     assert facts["halo_frames"] == 28
