@@ -87,7 +87,7 @@ class TestTheBundledCorpus:
         info = open_dataset(f"{whole}/dataset")
         assert (info.num_utterances, info.rejects) == (40, 0)
         assert sorted(row["utt_id"] for row in rows(whole)) == [f"DEMO-{n:03d}" for n in range(1, 41)]
-        assert info.splits == {"test": 4, "train": 32, "val": 4}
+        assert info.splits == {"test": 8, "train": 28, "val": 4}
 
     def test_every_row_keeps_the_invariants(self, whole: Path):
         info = open_dataset(f"{whole}/dataset")
