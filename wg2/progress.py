@@ -59,7 +59,8 @@ class Progress:
             self._bar.set_postfix_str(note)
             self._bar.update(count)
         else:
-            self._say(f"{self._done} of {self._total} {self._unit}, {note}, {self._eta()}")
+            facts = (f"{self._done} of {self._total} {self._unit}", note, self._eta())
+            self._say(", ".join(filter(None, facts)))
 
     def _eta(self) -> str:
         elapsed = self._last - self._start
