@@ -6,10 +6,9 @@ ray job submit --working-dir . -- python pipelines/prepare.py --corpus.root s3:/
 """
 
 import json
-import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -123,9 +122,9 @@ def run(config: Config) -> PrepareSummary:
 
 def _check(config: Config, start: float) -> PrepareSummary:
     """Try some recordings, and write nothing."""
-    layout = config.corpus.layout
-    recipe = Recipe(config.audio, config.text, config.prepare, config.model.samples_per_frame, layout)
-    print(f"prepare: a look at {config.corpus.root}, layout {layout}; nothing is written", flush=True)
+    hop, layout = config.model.samples_per_frame, config.corpus.layout
+    recipe = Recipe(config.audio, config.text, config.prepare, hop, layout)
+    print(f"prepare: tries {config.prepare.check} recordings; nothing is written", flush=True)
     for line in check(corpus.read(config.corpus), recipe, config.prepare.check):
         print(line, flush=True)
     return PrepareSummary(config.dataset_dir, "", 0, 0.0, 0, {}, 0, 0, (), time.monotonic() - start)
@@ -233,10 +232,5 @@ def _summary(root: str, before: int, made: int, nodes: tuple[str, ...], seconds:
     return summary
 
 
-def arguments(argv: Sequence[str]) -> list[str]:
-    """The command line with `--check N`, the short form of `--prepare.check N`, written out."""
-    return [f"--prepare.{word[2:]}" if word.partition("=")[0] == "--check" else word for word in argv]
-
-
 if __name__ == "__main__":
-    runtime.main(lambda: run(load(arguments(sys.argv[1:]))))
+    runtime.main(lambda: run(load()))

@@ -74,7 +74,7 @@ def test_what_is_refused_has_its_reason(lines: list[str]):
 
 @pytest.mark.parametrize("spelling", [["--check", "7"], ["--check=7"], ["--prepare.check", "7"]])
 def test_both_spellings_are_understood(spelling: list[str]):
-    assert load(prepare.arguments(spelling)).prepare.check == 7
+    assert load(spelling).prepare.check == 7
 
 
 def test_the_job_ends_without_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -81,6 +81,14 @@ def test_one_batch_is_learnt_by_heart_by_the_spectral_decoder(info: DatasetInfo)
         assert late[f"loss/{name}"] < share * early[f"loss/{name}"]
 
 
+def test_the_objective_does_not_move_the_expected_spectrum_that_it_weighs_by(info: DatasetInfo):
+    batch = WindowLoader(UtteranceIndex(info, "train", pitch=True), Inventory(info.phones), 4, 16, 0).batch(0)
+    for weight in (0.0, 0.3):
+        trainer = Trainer(tiny_training.spectral(spectrum_weight=weight), info)
+        trainer.train_step(batch)
+        assert bool(trainer.model.decoder.prior.envelope.weight.grad.any()) == (weight > 0)
+
+
 def test_the_spectral_objective_needs_a_decoder_with_a_prior():
     with pytest.raises(ConfigError, match=r"train.objective: 'spectral'.*the wavegrad decoder expects none"):
         sections(objective="spectral")

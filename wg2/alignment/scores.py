@@ -7,14 +7,15 @@ spoiled ones 11 and more; sphinx's good ones of 88 at most 4.1, those with anoth
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wg2.alignment import Alignment, AlignmentRequest
 from wg2.errors import AlignmentError, ScoreError
 
 MIN_ALIGNMENTS = 16
 """Of fewer a median and a deviation say little."""
-_TO_SIGMA = 1.4826
-"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+TO_SIGMA = 1.4826
+"""Standard deviation of a normal distribution in units of its median absolute deviation (MAD)."""
 
 Result = Alignment | AlignmentError
 
@@ -30,15 +31,22 @@ def refuse_poor(requests: Sequence[AlignmentRequest], results: Sequence[Result],
     scores = np.array([result.score for result in results if isinstance(result, Alignment)])
     if not max_z or len(scores) < MIN_ALIGNMENTS:
         return list(results)
-    median = float(np.median(scores))
-    sigma = _TO_SIGMA * float(np.median(np.abs(scores - median)))
-    least = median - max_z * sigma
+    median, spread = median_and_spread(scores)
+    least = median - max_z * spread
     return [
-        _refusal(request, result.score, median, (median - result.score) / sigma)
-        if sigma and isinstance(result, Alignment) and result.score < least
+        _refusal(request, result.score, median, (median - result.score) / spread)
+        if isinstance(result, Alignment) and result.score < least
         else result
         for request, result in zip(requests, results, strict=True)
     ]
+
+
+def median_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The median, and the robust standard deviation: infinite where most values are equal (TextGrids have no score)."""
+    if not len(values):
+        return 0.0, np.inf
+    median = float(np.median(values))
+    return median, TO_SIGMA * float(np.median(np.abs(values - median))) or np.inf
 
 
 def _refusal(request: AlignmentRequest, score: float, median: float, z: float) -> ScoreError:

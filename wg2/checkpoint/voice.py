@@ -197,13 +197,7 @@ _NOT_IN_OLDER_VOICES: Mapping[str, Any] = {"schedules": [], "lexicon": "", "dura
 def _info(tree: Mapping[str, Any], folder: Path) -> VoiceInfo:
     facts = tree.get("voice")
     if isinstance(facts, Mapping):
-        facts = {
-            "schedules": [],
-            "lexicon": "",
-            "duration_smearing": 1.0,
-            "unseen": [],
-            **facts,
-        }  # what older voices do not have
+        facts = {**_NOT_IN_OLDER_VOICES, **facts}
         facts["model"] = upgrade_model(facts.get("model"))
     return build(VoiceInfo, facts, str(folder / _FACTS))
 

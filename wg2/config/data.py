@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
+from typing import Annotated, Literal
 
+from wg2.config.flags import alias
 from wg2.config.ranges import TINY, check_ranges
 from wg2.errors import ConfigError
 
@@ -173,9 +174,9 @@ class PrepareConfig:
     """Fastest utterance (phones a second) that is kept: more have another text, or a wrong sampling rate."""
     dry_run: bool = False
     """Only say what there is to do."""
-    check: int = 0
+    check: Annotated[int, alias("--check")] = 0
     """Only try this many recordings, drawn by their names, in everything but alignment, and say what was decided about
-    columns, channels, levels and text; 0 makes the data set. prepare.py takes --check N too."""
+    columns, channels, levels and text; 0 makes the data set."""
 
     def __post_init__(self) -> None:
         """Check the ranges.

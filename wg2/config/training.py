@@ -83,7 +83,7 @@ class TrainConfig:
     duration_weight: float = 1.0
     """Weight of the duration loss (mean squared error of log(1 + frames))."""
     spectrum_weight: float = 0.3
-    """Weight of the loss of the expected log spectrum (L1, nepers), for a decoder with a prior."""
+    """Weight of the loss of the expected log spectrum (quantile loss, nepers), for a decoder with a prior."""
     pitch_weight: float = 0.3
     """Weight of the loss of log F0 (L1, nepers), for a decoder with pitch; that of voicing weighs 0.3 of it."""
     mel_weight: float = 0.0

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wg2 import storage
+from wg2.alignment.scores import TO_SIGMA, median_and_spread
 from wg2.errors import DatasetError
 from wg2.text.phonemes import PHONES
 
@@ -27,8 +28,6 @@ REPORTED = 1000
 _PHONES = pa.array(sorted(PHONES))
 _LONGEST = 4096
 """Frames; a longer phone counts as this long."""
-_TO_SIGMA = 1.4826
-"""Standard deviation of a normal distribution in units of its MAD."""
 _COLUMNS = ["utt_id", "speaker", "split", "num_samples", "phones", "durations", "align"]
 
 Floats = NDArray[np.float64]
@@ -183,7 +182,7 @@ class _Expected:
             np.add.at(counts, (phone[spoken], frames[spoken]), 1)
             scores.append(_scores(table))
         figures = [_figures(row) for row in counts]
-        median, spread = _median_and_spread(np.concatenate(scores))
+        median, spread = median_and_spread(np.concatenate(scores))
         return cls(np.array([m for m, _ in figures]), np.array([s for _, s in figures]), median, spread)
 
     def duration_z(self, phone: Ints, frames: Ints) -> Floats:
@@ -209,21 +208,13 @@ def _figures(counts: Ints) -> tuple[float, float]:
     median = _weighted_median(logs, counts[lengths])
     deviation = _weighted_median(np.abs(logs - median), counts[lengths])
     half_a_frame = float(np.log1p(0.5 / np.exp(median)))
-    return median, max(_TO_SIGMA * deviation, half_a_frame)
+    return median, max(TO_SIGMA * deviation, half_a_frame)
 
 
 def _weighted_median(values: Floats, weights: Ints) -> float:
     order = np.argsort(values, kind="stable")
     total = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
-
-
-def _median_and_spread(values: Floats) -> tuple[float, float]:
-    """Where most values are equal (imported alignments have no score) nothing is an outlier."""
-    if not len(values):
-        return 0.0, np.inf
-    median = float(np.median(values))
-    return median, _TO_SIGMA * float(np.median(np.abs(values - median))) or np.inf
 
 
 def _log(frames: Ints) -> Floats:

@@ -45,18 +45,15 @@ def spectral_loss(error: Tensor, deviation: Tensor, frame_mask: Tensor) -> Tenso
     return torch.where(frame_mask, by_frame, 0.0).sum() / frame_mask.sum().clamp_min(1)
 
 
-def unknown_deviation(log_spectrum: Tensor, noise_level: Tensor, energy: Tensor) -> Tensor:
+def unknown_deviation(power: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Deviation of a Gaussian signal, given it in noise: c_out of EDM (Karras et al., 2022, table 1), [B, T, K].
 
     Args:
-        log_spectrum: expected log magnitudes, [B, T, K]; no gradient flows back to them.
-        noise_level: sqrt of alpha bar, [B].
-        energy: power of unit white noise in a bin.
+        power: E^2 of the signal, [B, T, K].
+        noise: n^2 of the noise, of a shape that broadcasts.
+        level: a, sqrt of alpha bar, [B, 1, 1].
     """
-    level = noise_level.reshape(-1, 1, 1)
-    power, noise = (2 * log_spectrum.detach()).exp(), noise_scale(level).square() * energy
-    deviation: Tensor = (power * noise / (level.square() * power + noise)).sqrt()
-    return deviation
+    return (power * noise / (level.square() * power + noise)).sqrt()
 
 
 def sample_log_normal_level(schedule: Schedule, normal: Tensor, mean: float, std: float) -> Tensor:

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from wg2.config import SpectralConfig
 from wg2.diffusion.objective import noise_scale
+from wg2.diffusion.spectral import unknown_deviation
 from wg2.model.blocks import encode_noise_level
 from wg2.model.convnext import ConvNeXtStack
 from wg2.model.decoder import Decoder, ReceptiveField
@@ -124,7 +125,7 @@ class SpectralDecoder(Decoder):
         spectra = self.stft(noisy)
         real, imaginary = self.network(spectra * total.rsqrt(), path_place(noise_level), cache)
         skipped = level * cache.power / total * spectra
-        found = skipped + (cache.power * noise / total).sqrt() * torch.complex(real, imaginary)
+        found = skipped + unknown_deviation(cache.power, noise, level) * torch.complex(real, imaginary)
         return self.stft.inverse(found if cache.mask is None else found * cache.mask.to(level.dtype), cache.coverage)
 
     def _samples(self, mask: Tensor, like: Tensor) -> Tensor:

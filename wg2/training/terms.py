@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wg2.config import ModelConfig, TrainConfig
 from wg2.dataset.ledger import DatasetInfo
 from wg2.dataset.loader import Batch
-from wg2.diffusion.objective import noise_loss
+from wg2.diffusion.objective import noise_loss, noise_scale
 from wg2.diffusion.spectral import clean_from_eps, spectral_loss, unknown_deviation
 from wg2.model.pitch import pitch_loss, voicing_loss
 from wg2.model.prior import log_magnitude, spectrum_loss
@@ -100,7 +100,9 @@ class Spectral(Term):
         frames = scored_frames(batch, self.hop)
         error = clean_from_eps(estimate.noisy, prediction.eps, level) - batch.waveform
         scored = error * frames.repeat_interleave(self.hop, dim=1)
-        deviation = unknown_deviation(prediction.log_spectrum, level, self.stft.window.square().sum())
+        power, level = (2 * prediction.log_spectrum.detach()).exp(), level[:, None, None]
+        noise = noise_scale(level).square() * self.stft.window.square().sum()
+        deviation = unknown_deviation(power, noise, level)
         return spectral_loss(self.stft(scored), deviation, frames)
 
 
