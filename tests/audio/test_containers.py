@@ -172,6 +172,7 @@ def test_a_film_without_sound_is_refused():
         (MP3, "mp3", RATE), (BARE_MP3, "mp3", RATE), (OGG, "vorbis", RATE), (OPUS, "opus", RATE), (M4A, "aac", RATE),
         (WEBM, "opus", 48_000), (wav(tone(1.0, 8000), 8000, "WAV", "ULAW"), "ulaw", 8000),
     ],
+    ids=["WAV", "float WAV", "FLAC", "FLAC from a pipe", "MP3", "bare MP3", "Ogg", "Opus", "M4A", "WebM", "u-law WAV"],
 )  # fmt: skip
 def test_the_codec_and_the_rate_of_the_recording_are_told(data: bytes, codec: str, rate: int):
     source = audio.read(data, "a")
